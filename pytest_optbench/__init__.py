@@ -1,0 +1,7 @@
+"""Prove that an optimization is faster: paired measurements, honest statistics, a report and a gate.
+
+The package is loaded by pytest through the ``pytest11`` entry point, so importing it must stay free:
+nothing but the version lives here.
+"""
+
+__version__ = "0.1.0"
