@@ -1,0 +1,213 @@
+"""The `optbench` fixture: what a test calls, in a measuring run and in a plain one.
+
+A plain run calls every arm once and checks that the results agree; nothing heavy is imported for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .options import DESCRIPTION_KEYS, OptionError, Settings, benchmark_settings, parse_time_saved
+
+if TYPE_CHECKING:
+    from .core.decision import Decision
+
+ArmLike = Callable[..., Any]
+
+
+class Optbench:
+    """One benchmark of one test.
+
+    ``documents`` are the decision documents as JSON text, in the order of the candidates.
+    """
+
+    def __init__(self, item: pytest.Item, run: Settings, fixed: frozenset[str]) -> None:
+        """Read the test's marker; a marker key that is not known fails the test's set-up."""
+        self.documents: list[str] = []
+        self._item = item
+        self._run = run
+        self._fixed = fixed
+        self._called = False
+        self._failure: str | None = None
+        self._marker = _marker_keys(item)
+        self._settings({})  # a wrong key should fail the test before its set-up costs anything
+
+    def compare(
+        self,
+        baseline: ArmLike,
+        optimized: ArmLike | Mapping[str, ArmLike],
+        *,
+        setup: ArmLike | None = None,
+        equal: Callable[[Any, Any], Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        **keys: Any,
+    ) -> Any:
+        """Return the `Decision` on ``optimized`` against ``baseline``, or a mapping of them by name.
+
+        Arms are callables without arguments, sync or async; several candidates are given as a mapping from
+        name to callable. ``setup`` runs untimed before every call and its result is passed to the arm.
+        ``equal(expected, actual)`` replaces the default comparison of results. ``config`` is printed in the
+        report. ``keys`` are the keys the marker knows.
+
+        Without ``--optbench`` every arm runs once, the results are compared and None is returned for the
+        verdict (see `Smoke`). Raises the test's failure when the gate does not pass.
+        """
+        self._once("compare")
+        candidates = _candidates(optimized)
+        _callable(baseline, "baseline")
+        if setup is not None:
+            _callable(setup, "setup")
+        settings = self._settings(keys)
+        description = self._description(keys)
+        if not settings.enabled:
+            from .smoke import smoke
+
+            return smoke(baseline, candidates, setup, equal, single=not isinstance(optimized, Mapping))
+        if settings.isolation == "process":
+            self._fail(
+                "optbench: isolation='process' is not available in this version; "
+                "use --optbench-isolation=inline"
+            )
+        from .session import Benchmark, run_benchmark
+
+        benchmark = Benchmark(
+            node_id=self._item.nodeid,
+            root=self._item.config.rootpath,
+            command=self._item.config.invocation_params.args,
+            baseline=baseline,
+            candidates=candidates,
+            single=not isinstance(optimized, Mapping),
+            setup=setup,
+            equal=equal,
+            config=dict(config or {}),
+            description=description,
+            settings=settings,
+        )
+        with _progress(self._item.config, settings, benchmark.title) as progress:
+            outcome = run_benchmark(benchmark, progress)
+        self.documents = [result.document for result in outcome.results]
+        for result in outcome.results:
+            self._item.user_properties.extend(result.properties)
+            if result.traceback:
+                self._item.add_report_section("call", "optbench", result.traceback)
+        self._gate(outcome.lines, settings)
+        decisions: dict[str, Decision] = {r.candidate: r.decision for r in outcome.results}
+        return decisions if isinstance(optimized, Mapping) else next(iter(decisions.values()))
+
+    def measure(self, work: ArmLike, *, setup: ArmLike | None = None, **keys: Any) -> None:
+        """Measure one callable against the same test at ``--optbench-base=REV``.
+
+        Without ``--optbench`` the callable runs once.
+        """
+        self._once("measure")
+        _callable(work, "work")
+        settings = self._settings(keys)
+        if not settings.enabled:
+            from .smoke import call_once
+
+            call_once(work, setup)
+            return
+        self._fail(
+            "optbench: measure() has nothing to compare with: it judges one callable across git revisions, "
+            "which needs --optbench-base=REV; within one run use optbench.compare(baseline=..., optimized=...)"
+        )
+
+    def conclude(self) -> None:
+        """Fail the test when its verdict was swallowed or nothing was compared; for the plugin's hook."""
+        if self._failure is not None:
+            pytest.fail(self._failure, pytrace=False)
+        if not self._called:
+            self._fail(
+                "optbench: the test uses the optbench fixture but never called optbench.compare() or "
+                "optbench.measure(), so nothing was checked; call one of them once"
+            )
+
+    def _once(self, name: str) -> None:
+        if self._called:
+            self._fail(
+                f"optbench: a test makes one comparison, received a second call (optbench.{name}); "
+                "pass several candidates as a mapping, or write one test per comparison"
+            )
+        self._called = True
+
+    def _settings(self, call: Mapping[str, Any]) -> Settings:
+        try:
+            return benchmark_settings(self._run, self._fixed, self._marker, call)
+        except OptionError as error:
+            self._fail(f"optbench: {error}")
+
+    def _description(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {**call, **self._marker}
+        description = {key: chosen[key] for key in DESCRIPTION_KEYS if chosen.get(key) is not None}
+        if "expected" in description:
+            try:
+                description["expected"] = parse_time_saved(description["expected"])
+            except OptionError as error:
+                self._fail(f"optbench: expected: {error}")
+        return description
+
+    def _gate(self, lines: Mapping[str, str], settings: Settings) -> None:
+        """Fail or warn as the gate says; ``lines`` holds the line of each verdict that is not ACCEPT."""
+        if settings.gate == "off" or not lines:
+            return
+        failing = [
+            line
+            for line in lines.values()
+            if settings.gate == "strict" or not line.startswith("INCONCLUSIVE")
+        ]
+        if failing:
+            self._fail("\n".join(failing))
+        for line in lines.values():
+            self._item.warn(pytest.PytestWarning(f"optbench: {line}"))
+
+    def _fail(self, message: str) -> Any:
+        self._failure = message
+        pytest.fail(message, pytrace=False)
+
+
+def _marker_keys(item: pytest.Item) -> dict[str, Any]:
+    """Return the keys of the closest markers; class and module markers supply what the test leaves out."""
+    keys: dict[str, Any] = {}
+    for marker in item.iter_markers("optbench"):
+        if marker.args:
+            pytest.fail(
+                f"optbench: @pytest.mark.optbench takes keywords only, received {marker.args!r}; "
+                "write @pytest.mark.optbench(title=...)",
+                pytrace=False,
+            )
+        keys = {**marker.kwargs, **keys}
+    return keys
+
+
+def _callable(value: object, name: str) -> None:
+    if not callable(value):
+        pytest.fail(
+            f"optbench: {name} must be a callable, received {value!r}; wrap the work in a function or lambda",
+            pytrace=False,
+        )
+
+
+def _candidates(optimized: ArmLike | Mapping[str, ArmLike]) -> dict[str, ArmLike]:
+    if not isinstance(optimized, Mapping):
+        _callable(optimized, "optimized")
+        return {"optimized": optimized}
+    if not optimized:
+        pytest.fail("optbench: optimized must name at least one candidate, received {}", pytrace=False)
+    for name, arm in optimized.items():
+        if not isinstance(name, str) or not name or name == "baseline":
+            pytest.fail(
+                f"optbench: a candidate's name must be a non-empty string other than 'baseline', "
+                f"received {name!r}",
+                pytrace=False,
+            )
+        _callable(arm, f"optimized[{name!r}]")
+    return dict(optimized)
+
+
+def _progress(config: pytest.Config, settings: Settings, title: str) -> Any:
+    from .progress import progress_bar
+
+    return progress_bar(config, title, enabled=not settings.no_progress)

@@ -1,0 +1,75 @@
+"""pytest hooks, and nothing else: whatever measures, decides or writes is imported when it is needed.
+
+A run without ``--optbench`` loads this module and `options` only; the fixture then runs every arm once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import options
+
+if TYPE_CHECKING:
+    from .fixture import Optbench
+
+RUN = pytest.StashKey["tuple[options.Settings, frozenset[str]]"]()
+BENCHMARK = pytest.StashKey["Optbench"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and ini keys."""
+    options.add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options before anything runs; load the measuring side only under ``--optbench``."""
+    config.addinivalue_line(
+        "markers",
+        "optbench(title, group, rank, expected, notes, risks, min_speedup, ...): "
+        "describe a benchmark and choose its settings",
+    )
+    try:
+        run = options.run_settings(config)
+    except options.OptionError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN] = run
+    if run[0].enabled:
+        from .suite import Suite
+
+        config.pluginmanager.register(Suite(config, run[0]), "optbench-suite")
+
+
+@pytest.fixture
+def optbench(request: pytest.FixtureRequest) -> Optbench:
+    """Compare two callables, or measure one: ``optbench.compare(baseline=..., optimized=...)``."""
+    from .fixture import Optbench
+
+    benchmark = Optbench(request.node, *request.config.stash[RUN])
+    request.node.stash[BENCHMARK] = benchmark
+    return benchmark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Fail a test whose benchmark was not measured, or whose verdict the test body swallowed."""
+    result = yield
+    benchmark = pyfuncitem.stash.get(BENCHMARK, None)
+    if benchmark is not None:
+        benchmark.conclude()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send the decision documents with the test's own report, through xdist as well."""
+    report = yield
+    benchmark = item.stash.get(BENCHMARK, None)
+    if benchmark is not None and call.when == "call":
+        report.optbench = list(benchmark.documents)
+    return report

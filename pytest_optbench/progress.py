@@ -1,0 +1,105 @@
+"""One line on the terminal while a benchmark is measured: pairs done, current estimate, time left.
+
+The line is drawn between trials, never inside a timed region, and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Protocol
+
+import pytest
+
+_REDRAW_EVERY_S = 0.2
+
+
+class Progress(Protocol):
+    """What the session reports while it works."""
+
+    def phase(self, name: str) -> None:
+        """Say what is being done while no pairs are measured."""
+
+    def pairs(self, done: int, planned: int, estimate: str) -> None:
+        """Say how many of the planned pairs are measured and what they show so far."""
+
+
+class Silent:
+    """Progress nobody looks at."""
+
+    def phase(self, name: str) -> None:
+        """Do nothing."""
+
+    def pairs(self, done: int, planned: int, estimate: str) -> None:
+        """Do nothing."""
+
+
+class TerminalLine:
+    """Progress as one rewritten line of a pytest terminal."""
+
+    def __init__(self, reporter: Any, capture: Any, title: str) -> None:
+        """Draw through pytest's terminal reporter, with output capture lifted while drawing."""
+        self._reporter = reporter
+        self._capture = capture
+        self._title = title if len(title) <= 40 else title[:39] + "…"
+        self._started = time.monotonic()
+        self._first_pair: float | None = None
+        self._drawn = -_REDRAW_EVERY_S
+        self._width = 0
+
+    def phase(self, name: str) -> None:
+        """Draw the name of the phase."""
+        self._draw(f"{self._title}: {name}", force=True)
+
+    def pairs(self, done: int, planned: int, estimate: str) -> None:
+        """Draw the bar; the time left assumes that all planned pairs are needed."""
+        now = time.monotonic()
+        if done == 0 or self._first_pair is None:
+            self._first_pair = now
+            left = ""
+        else:
+            left = f", at most {eta(done, planned, now - self._first_pair)} left"
+        self._draw(f"{self._title}: {bar(done, planned)} {done}/{planned} pairs {estimate}{left}")
+
+    def erase(self) -> None:
+        """Remove the line."""
+        self._draw("", force=True)
+
+    def _draw(self, line: str, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._drawn < _REDRAW_EVERY_S:
+            return
+        self._drawn = now
+        line = line[: max(self._reporter._tw.fullwidth - 1, 10)]
+        padding = " " * max(self._width - len(line), 0)
+        self._width = len(line)
+        lifted = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+        with lifted:
+            self._reporter.write(f"\r{line}{padding}" + ("\r" if not line else ""), flush=True)
+
+
+def bar(done: int, planned: int, width: int = 20) -> str:
+    """Return a bar of ``width`` characters between brackets."""
+    filled = width * done // planned if planned else 0
+    return f"[{'#' * filled}{'.' * (width - filled)}]"
+
+
+def eta(done: int, planned: int, elapsed_s: float) -> str:
+    """Return the time left as text when ``done`` of ``planned`` equal steps took ``elapsed_s`` seconds."""
+    left = elapsed_s / done * (planned - done) if done else 0.0
+    return f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+
+
+@contextmanager
+def progress_bar(config: pytest.Config, title: str, *, enabled: bool) -> Iterator[Progress]:
+    """Yield a bar when pytest writes to a terminal, else progress that stays silent."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not enabled or reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+        yield Silent()
+        return
+    line = TerminalLine(reporter, config.pluginmanager.get_plugin("capturemanager"), title)
+    try:
+        yield line
+    finally:
+        line.erase()

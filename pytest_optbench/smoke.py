@@ -1,0 +1,45 @@
+"""The plain run: every arm once, results compared, nothing timed and nothing heavy imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .measure.arm import Arm
+from .measure.equivalence import check
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """What a run without ``--optbench`` knows of a comparison: the results agreed, nothing was timed.
+
+    ``accepted`` is True so that ``assert decision.accepted`` holds in a plain run; ``verdict`` is None.
+    """
+
+    verdict: None = None
+    accepted: bool = True
+
+
+def smoke(
+    baseline: Callable[..., Any],
+    candidates: Mapping[str, Callable[..., Any]],
+    setup: Callable[..., Any] | None,
+    equal: Callable[[Any, Any], Any] | None,
+    *,
+    single: bool,
+) -> Smoke | dict[str, Smoke]:
+    """Return one `Smoke` (``single``), or one by candidate; a difference in results fails the test."""
+    reference = Arm("baseline", baseline, setup)
+    for name, candidate in candidates.items():
+        equivalence = check(reference, Arm(name, candidate, setup), equal)
+        if not equivalence.passed:
+            pytest.fail(f"optbench: {name} is not equivalent: {equivalence.message}", pytrace=False)
+    return Smoke() if single else {name: Smoke() for name in candidates}
+
+
+def call_once(work: Callable[..., Any], setup: Callable[..., Any] | None) -> None:
+    """Call ``work`` once, with its set-up."""
+    Arm("work", work, setup).call_once()

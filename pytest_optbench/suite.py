@@ -1,0 +1,133 @@
+"""The decisions of one pytest run taken together: family-wise error rate, index, exit status, summary.
+
+Documents arrive with the tests' own reports, so nothing changes under xdist. What gates is done in
+``pytest_sessionfinish``; the terminal summary only prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .options import Settings
+from .report import Index, github, terminal, write_decision, write_index
+from .store.errors import StoreError
+
+Document = dict[str, Any]
+
+
+class Suite:
+    """A plugin object that lives for one run under ``--optbench``."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        """Start with no decisions."""
+        self._config = config
+        self._settings = settings
+        self._documents: dict[str, Document] = {}
+        self._demoted: list[str] = []
+        self._errors: list[str] = []
+
+    def pytest_report_header(self) -> str:
+        """Return one line that says what is asked."""
+        s = self._settings
+        return (
+            f"optbench: {s.trials}-{s.max_trials} pairs, speedup of at least {s.min_speedup:.3g} "
+            f"of the time, gate {s.gate}, reports in {s.report_dir}"
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the documents of a test; after a rerun the last ones count."""
+        for text in getattr(report, "optbench", ()):
+            document: Document = json.loads(text)
+            self._documents[document["id"]] = document
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge the family, write the index and set the exit status; never lower one that is set."""
+        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+            return
+        documents = list(self._documents.values())
+        if documents:
+            self._judge_family(documents)
+            self._write(documents)
+        else:
+            self._errors.append(
+                "no benchmark was measured, so nothing was proved: the gate does not pass. "
+                "Check the selection (-k, -m, paths) and that tests use the optbench fixture"
+            )
+        if session.exitstatus == pytest.ExitCode.OK and (self._errors or self._demoted):
+            status = pytest.ExitCode.TESTS_FAILED if documents else pytest.ExitCode.USAGE_ERROR
+            session.exitstatus = status
+        self._tell_github(documents)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the table of decisions."""
+        if not self._documents and not self._errors:
+            return
+        terminalreporter.section("optbench")
+        for line in terminal.table(list(self._documents.values()), self._report_dir()):
+            terminalreporter.write_line(line)
+        for message in (*self._demoted, *self._errors):
+            terminalreporter.write_line(f"optbench: {message}", red=True)
+
+    def _judge_family(self, documents: Sequence[Document]) -> None:
+        """Apply Holm's correction over the claims of this run; an ACCEPT that does not survive is demoted."""
+        from .core.multiplicity import holm
+
+        claims = [d for d in documents if d["goal"] == "speedup" and not d["protocol"]["quick"]]
+        if not claims:
+            return
+        alpha = self._settings.alpha / 2
+        adjusted = holm([1.0 if d["p_sequential"] is None else d["p_sequential"] for d in claims])
+        for document, p in zip(claims, adjusted, strict=True):
+            document["p_adjusted"] = float(p)
+            if document["verdict"] == "ACCEPT" and p > alpha:
+                document["verdict"] = "INCONCLUSIVE"
+                document["reasons"] = ["multiplicity"]
+                document["summary"] = document["summary"].replace("ACCEPT", "INCONCLUSIVE", 1)
+                if self._settings.gate != "off":
+                    self._demoted.append(
+                        f"{document['title']}: accepted alone, but not among {len(claims)} benchmarks "
+                        f"(Holm-adjusted p {p:.3g}, limit {alpha:g}); run it with more pairs"
+                    )
+
+    def _write(self, documents: Sequence[Document]) -> None:
+        folder, templates = self._report_dir(), self._templates()
+        try:
+            for document in documents:
+                write_decision(folder, document, templates)
+            index: Index = write_index(folder, templates)
+        except StoreError as error:
+            self._errors.append(str(error))
+            return
+        for warning in index.warnings:
+            self._config.issue_config_time_warning(pytest.PytestWarning(f"optbench: {warning}"), 2)
+
+    def _report_dir(self) -> Path:
+        return Path(self._config.rootpath, self._settings.report_dir)
+
+    def _templates(self) -> Path | None:
+        given = self._settings.templates
+        return Path(self._config.rootpath, given) if given else None
+
+    def _tell_github(self, documents: Sequence[Document]) -> None:
+        """Write annotations and the step summary where a GitHub job asks for them."""
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            capture = self._config.pluginmanager.get_plugin("capturemanager")
+            if capture is not None:
+                capture.suspend_global_capture(in_=False)
+            for document in documents:
+                sys.stdout.write(github.annotation(document) + "\n")
+            sys.stdout.flush()
+            if capture is not None:
+                capture.resume_global_capture()
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary and documents:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(github.step_summary(documents))
