@@ -1,1 +1,75 @@
-"""Placeholder docstring; replaced when the package is filled."""
+"""Measuring: arms called side by side, timed in balanced random order, with everything odd noted.
+
+One benchmark, from arms to trials::
+
+    with Arms(baseline, {"optimized": call}, setup, max_time_s=60) as arms:
+        before = check(arms, equal)
+        with InlineRunner(arms, looks=(10, 15, 20), seed=7) as runner:
+            for (trial,) in runner.trials(0, 10):
+                ...
+        after = check(arms, equal)
+
+Nothing here knows pytest. What is imported from this package loads on first use: `Arms` and `check` need the
+standard library only, the rest numpy and psutil.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .arm import Arm, Arms
+    from .environment import read_environment
+    from .equivalence import Equivalence, check, compare
+    from .errors import ArmRaised, InvalidArm, MeasureError, TimeLimitReached
+    from .findings import Finding
+    from .inline import InlineRunner
+    from .lock import measuring_lock
+    from .memory import MemoryUse, measure_memory
+    from .statewatch import watch
+
+_HOMES = {
+    "Arm": "arm",
+    "Arms": "arm",
+    "ArmRaised": "errors",
+    "Equivalence": "equivalence",
+    "Finding": "findings",
+    "InlineRunner": "inline",
+    "InvalidArm": "errors",
+    "MeasureError": "errors",
+    "MemoryUse": "memory",
+    "TimeLimitReached": "errors",
+    "check": "equivalence",
+    "compare": "equivalence",
+    "measure_memory": "memory",
+    "measuring_lock": "lock",
+    "read_environment": "environment",
+    "watch": "statewatch",
+}
+
+__all__ = [
+    "Arm",
+    "ArmRaised",
+    "Arms",
+    "Equivalence",
+    "Finding",
+    "InlineRunner",
+    "InvalidArm",
+    "MeasureError",
+    "MemoryUse",
+    "TimeLimitReached",
+    "check",
+    "compare",
+    "measure_memory",
+    "measuring_lock",
+    "read_environment",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that holds it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,376 @@
+"""Arms: one callable under test, sync or async, called untimed (`Arm.once`) or timed (`Arm.run`).
+
+What is inside the clock readings is the call and a bare ``for`` over `itertools.repeat`; setup, the event
+loop's start, garbage collection and every check are outside. The result of a call is dropped inside the timed
+region: freeing what an arm built is part of its cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from types import AsyncGeneratorType, GeneratorType, TracebackType
+from typing import Any, Self
+
+from .clock import Clock
+from .errors import ArmRaised, InvalidArm
+from .forks import ForkGuard, forks_so_far
+from .time_limit import TimeLimit
+
+Callback = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One timed run: ``loops`` calls took ``wall_ns`` of wall time and ``cpu_ns`` of processor time.
+
+    ``elapsed_ns`` also holds the setups between the calls, so it says what the run cost.
+    """
+
+    loops: int
+    wall_ns: int
+    cpu_ns: int
+    elapsed_ns: int
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds inside all calls together."""
+        return self.wall_ns / 1e9
+
+    @property
+    def seconds_per_call(self) -> float:
+        """Mean seconds of one call."""
+        return self.wall_ns / self.loops / 1e9
+
+    @property
+    def cpu_seconds_per_call(self) -> float:
+        """Mean processor seconds of one call."""
+        return self.cpu_ns / self.loops / 1e9
+
+
+class EventLoop:
+    """One event loop for all async arms of a benchmark, started on first use and kept open.
+
+    It never becomes the thread's current loop, so a loop the test has set stays set.
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._runner: asyncio.Runner | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Return the result of ``coroutine``; raises `InvalidArm` inside a running event loop."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            coroutine.close()
+            raise InvalidArm(
+                "async arms need a thread without a running event loop, received a call from inside one; "
+                "make the test a plain `def test_...` (the arms themselves stay async)"
+            )
+        if self._runner is None:
+            self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        return self._runner.run(coroutine)
+
+    def close(self) -> None:
+        """Cancel what arms left running in the loop and close it."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+
+class Arm:
+    """One callable under test.
+
+    With ``setup`` its return value is passed to the arm, if the arm can take an argument. Raises `InvalidArm`
+    for what cannot be measured as written.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        call: Callback,
+        setup: Callback | None = None,
+        *,
+        loop: EventLoop | None = None,
+        limit: TimeLimit | None = None,
+    ) -> None:
+        """Check ``call`` and ``setup`` without calling them; every call happens within ``limit``."""
+        _check_callable(f"arm {name!r}", call)
+        if setup is not None:
+            _check_callable("setup", setup)
+            _check_without_arguments(setup)
+        self.name = name
+        self.call = call
+        self.setup = setup
+        self.is_async = _is_coroutine_function(call)
+        self._setup_is_async = setup is not None and _is_coroutine_function(setup)
+        self._takes_value = _takes_setup_value(name, call, has_setup=setup is not None)
+        self._loop = loop if loop is not None else EventLoop()
+        self._limit = limit if limit is not None else TimeLimit(None)
+        self._guard = ForkGuard()
+        self._forks = False
+        self._stage = "arm"
+
+    @property
+    def needs_event_loop(self) -> bool:
+        """Whether the arm or its setup is async."""
+        return self.is_async or self._setup_is_async
+
+    @property
+    def child_came_back(self) -> bool:
+        """Whether a process the arm forked returned from the arm instead of ending inside it."""
+        return self._guard.child_came_back
+
+    def once(self) -> Any:
+        """Return the result of one fresh, untimed call (after its setup).
+
+        Raises `ArmRaised` with the arm's exception as cause, and `InvalidArm` when the result shows that
+        nothing ran: an awaitable of a plain function, a generator.
+        """
+        forks = forks_so_far()
+        with self._shield():
+            if self.is_async:
+                result = self._loop.run(self._once_async())
+            else:
+                arguments = self._set_up()
+                self._stage = "arm"
+                result = self.call(*arguments)
+        self._forks = self._forks or forks_so_far() > forks
+        self._check_result(result)
+        return result
+
+    def run(self, loops: int, clock: Clock) -> Reading:
+        """Return the times of ``loops`` calls in a row.
+
+        Call `once` before the first run: only there is the result looked at. Raises `ArmRaised`.
+        """
+        with self._shield():
+            if self.is_async:
+                reading: Reading = self._loop.run(self._run_async(loops, clock))
+            elif self.setup is not None:
+                reading = self._run_with_setup(loops, clock)
+            else:
+                reading = self._run_plain(loops, clock)
+        return reading
+
+    def _run_plain(self, loops: int, clock: Clock) -> Reading:
+        call, wall_ns, leave_if_child = self.call, clock.wall_ns, self._guard.leave_if_child
+        cpu_start = clock.cpu_ns()
+        if self._forks:  # a child that came back must not go on calling, or every call doubles the processes
+            start = wall_ns()
+            for _ in repeat(None, loops):
+                call()
+                leave_if_child()
+            stop = wall_ns()
+        else:
+            start = wall_ns()
+            for _ in repeat(None, loops):
+                call()
+            stop = wall_ns()
+        return Reading(loops, stop - start, clock.cpu_ns() - cpu_start, stop - start)
+
+    def _run_with_setup(self, loops: int, clock: Clock) -> Reading:
+        call, wall_ns, cpu_ns = self.call, clock.wall_ns, clock.cpu_ns
+        wall = cpu = 0
+        began = wall_ns()
+        for _ in repeat(None, loops):
+            arguments = self._set_up()
+            self._stage = "arm"
+            cpu_start = cpu_ns()
+            start = wall_ns()
+            call(*arguments)
+            stop = wall_ns()
+            cpu += cpu_ns() - cpu_start
+            wall += stop - start
+            self._guard.leave_if_child()
+        return Reading(loops, wall, cpu, wall_ns() - began)
+
+    async def _run_async(self, loops: int, clock: Clock) -> Reading:
+        call, wall_ns, cpu_ns = self.call, clock.wall_ns, clock.cpu_ns
+        wall = cpu = 0
+        try:
+            began = wall_ns()
+            if self.setup is None:
+                cpu_start = cpu_ns()
+                start = wall_ns()
+                for _ in repeat(None, loops):
+                    await call()
+                stop = wall_ns()
+                return Reading(loops, stop - start, cpu_ns() - cpu_start, stop - start)
+            for _ in repeat(None, loops):
+                arguments = await self._set_up_async()
+                self._stage = "arm"
+                cpu_start = cpu_ns()
+                start = wall_ns()
+                await call(*arguments)
+                stop = wall_ns()
+                cpu += cpu_ns() - cpu_start
+                wall += stop - start
+            return Reading(loops, wall, cpu, wall_ns() - began)
+        finally:
+            self._guard.leave_if_child()  # here, before a child touches the loop it shares with its parent
+
+    async def _once_async(self) -> Any:
+        try:
+            arguments = await self._set_up_async()
+            self._stage = "arm"
+            return await self.call(*arguments)
+        finally:
+            self._guard.leave_if_child()
+
+    def _set_up(self) -> tuple[Any, ...]:
+        if self.setup is None:
+            return ()
+        self._stage = "setup"
+        value = self._loop.run(self.setup()) if self._setup_is_async else self.setup()
+        _refuse_awaitable("setup", value)
+        return (value,) if self._takes_value else ()
+
+    async def _set_up_async(self) -> tuple[Any, ...]:
+        if self.setup is None:
+            return ()
+        self._stage = "setup"
+        value = self.setup()
+        if self._setup_is_async:
+            value = await value
+        _refuse_awaitable("setup", value)
+        return (value,) if self._takes_value else ()
+
+    @contextmanager
+    def _shield(self) -> Iterator[None]:
+        self._stage = "arm"
+        try:
+            with self._limit.interruptible():
+                yield
+        except InvalidArm:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ArmRaised(self.name, self._stage, error) from error
+        finally:
+            self._guard.leave_if_child()
+
+    def _check_result(self, result: object) -> None:
+        if not self.is_async:
+            _refuse_awaitable(f"arm {self.name!r}", result)
+        if isinstance(result, (GeneratorType, AsyncGeneratorType)):
+            raise InvalidArm(
+                f"arm {self.name!r} must do its work when called, received a {type(result).__name__} that "
+                "has not run yet; consume it in the arm, for example `return list(...)`"
+            )
+
+
+class Arms:
+    """The baseline and its candidates, sharing one setup, one event loop and one time limit.
+
+    A context manager: entering starts the time limit, leaving ends it and closes the event loop. All calls of
+    the arms - checks, calibration, timed runs - belong inside. Raises `InvalidArm`.
+    """
+
+    def __init__(
+        self,
+        baseline: Callback,
+        candidates: Mapping[str, Callback],
+        setup: Callback | None = None,
+        *,
+        max_time_s: float | None = None,
+    ) -> None:
+        """Check every arm; ``candidates`` maps names to callables and keeps its order."""
+        if not candidates:
+            raise InvalidArm("a benchmark needs at least one candidate, received {}; name one")
+        self.limit = TimeLimit(max_time_s)
+        self._loop = EventLoop()
+        self.baseline = Arm("baseline", baseline, setup, loop=self._loop, limit=self.limit)
+        self.candidates = tuple(
+            Arm(name, call, setup, loop=self._loop, limit=self.limit) for name, call in candidates.items()
+        )
+
+    def __iter__(self) -> Iterator[Arm]:
+        """Yield the baseline, then the candidates in order."""
+        yield self.baseline
+        yield from self.candidates
+
+    def __enter__(self) -> Self:
+        """Start the time limit."""
+        self.limit.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the event loop and end the time limit."""
+        try:
+            self._loop.close()
+        finally:
+            self.limit.__exit__(kind, error, trace)
+
+
+def _is_coroutine_function(call: Callback) -> bool:
+    """Whether calling gives a coroutine; sees through `functools.partial` and callable objects."""
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(
+        getattr(type(call), "__call__", None)  # noqa: B004 - the method itself is wanted
+    )
+
+
+def _check_callable(what: str, call: object) -> None:
+    if not callable(call):
+        raise InvalidArm(f"{what} must be callable, received {call!r}; pass a function, not its result")
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        raise InvalidArm(
+            f"{what} must do its work when called, received the generator function {call!r}; "
+            "consume it in a function, for example `lambda: list(arm())`"
+        )
+
+
+def _refuse_awaitable(what: str, value: object) -> None:
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()  # nobody will await it; this error says so, once
+        raise InvalidArm(
+            f"{what} must do its work when called, received an awaitable ({type(value).__name__}) from a "
+            "plain function; pass the coroutine function itself, with arguments bound by "
+            "functools.partial, or write `async def`"
+        )
+
+
+def _takes_setup_value(name: str, call: Callback, *, has_setup: bool) -> bool:
+    """Whether the setup's value is passed; raises `InvalidArm` when the arm cannot be called at all."""
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):  # many builtins have no signature
+        return has_setup
+    if has_setup and _binds(signature, 1):
+        return True
+    if _binds(signature, 0):
+        return False
+    expected = "without arguments or with the setup's value" if has_setup else "without arguments"
+    raise InvalidArm(
+        f"arm {name!r} must be callable {expected}, received one with the signature {signature}; "
+        "bind arguments with functools.partial" + ("" if has_setup else " or make them in setup=")
+    )
+
+
+def _check_without_arguments(setup: Callback) -> None:
+    try:
+        signature = inspect.signature(setup)
+    except (TypeError, ValueError):
+        return
+    if not _binds(signature, 0):
+        raise InvalidArm(
+            f"setup must be callable without arguments, received one with the signature {signature}; "
+            "bind arguments with functools.partial"
+        )
+
+
+def _binds(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
