@@ -24,10 +24,9 @@ WITHOUT: Final = frozenset({"runs"})
 
 @dataclass
 class Folder:
-    """What a report folder holds: decisions by stem, stems of other files, and what was skipped, in words."""
+    """What a report folder holds: decisions by stem, and what was skipped, in words."""
 
     decisions: dict[str, Decision] = field(default_factory=dict)
-    foreign: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
     def ordered(self) -> list[Decision]:
@@ -39,12 +38,23 @@ class Folder:
         stems = [stem for stem, doc in self.decisions.items() if doc["id"] == identity]
         return max(stems, key=lambda stem: (self.decisions[stem].get("started") or "", stem), default=None)
 
-    def choose(self, identity: str) -> str:
-        """Return the stem of the decision ``identity``: its own, or one that nothing else uses."""
-        own = self.stem_of(identity)
-        if own is not None:
-            return own
-        return slug.choose(identity, {*self.decisions, *self.foreign})
+
+def stem_for(folder: Path, identity: str) -> str:
+    """Return the stem for the decision ``identity``: the best one that nothing but that decision uses."""
+    for stem in slug.candidates(identity):
+        path = folder / f"{stem}.json"
+        if not (path.exists() or path.is_symlink()) or _identity(path) == identity:
+            return stem
+    raise StoreError(f"every file name for {identity!r} is taken in {folder}; remove files from it")
+
+
+def _identity(path: Path) -> str | None:
+    """Return the id of the decision in ``path``; None when it is not one."""
+    try:
+        doc = schema.loads(read(path).decode("utf-8"))
+    except (StoreError, UnicodeDecodeError):
+        return None
+    return str(doc["id"])
 
 
 def read_folder(folder: Path) -> Folder:
@@ -63,13 +73,11 @@ def read_folder(folder: Path) -> Folder:
             if not slug.is_valid(doc["slug"]) or doc["slug"] != path.stem:
                 raise StoreError(f"it holds the decision of {doc['slug']}.json; it was copied or renamed")
         except (StoreError, UnicodeDecodeError) as error:
-            found.foreign.add(path.stem)
             found.warnings.append(f"{path.name} is not in the index: {error}")
             continue
         found.decisions[path.stem] = doc
     for stem in [stem for stem, doc in found.decisions.items() if found.stem_of(doc["id"]) != stem]:
         identity = found.decisions.pop(stem)["id"]
-        found.foreign.add(stem)
         found.warnings.append(f"{stem}.json is not in the index: an older decision on {identity}")
     return found
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .folder import read_folder
+from . import schema
+from .files import read
+from .folder import stem_for
 
 Entry = dict[str, Any]
 
@@ -19,11 +21,10 @@ def earlier(folder: Path, identity: str) -> list[Entry]:
 
     Empty when there is none, or when the file that held them cannot be read (`folder.read_folder` names it).
     """
-    found = read_folder(folder)
-    stem = found.stem_of(identity)
-    if stem is None:
+    path = Path(folder) / f"{stem_for(Path(folder), identity)}.json"
+    if not path.exists():
         return []
-    doc = found.decisions[stem]
+    doc = schema.loads(read(path).decode("utf-8"))
     return [*doc["earlier"], entry(doc)]
 
 

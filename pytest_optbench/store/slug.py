@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
 
 MAX_LENGTH: Final = 100
@@ -23,7 +23,7 @@ def slug(identity: str) -> str:
     """Return the file stem of the decision with id ``identity``; the same id always gives the same stem.
 
     ``benchmarks/test_pool.py::test_map[8]`` gives ``benchmarks-test_pool-test_map-8``. A digest of the id is
-    added when the stem had to be shortened, was empty or is reserved. Two ids may share a stem; `choose`
+    added when the stem had to be shortened, was empty or is reserved. Two ids may share a stem; `candidates`
     keeps them apart.
     """
     text = identity.replace(".py::", "-").replace("::", "-")
@@ -35,17 +35,12 @@ def slug(identity: str) -> str:
     return text
 
 
-def choose(identity: str, taken: Iterable[str]) -> str:
-    """Return a stem for ``identity`` that is not in ``taken`` (stems of other ids, compared without case)."""
-    others = {name.casefold() for name in taken}
+def candidates(identity: str) -> Iterator[str]:
+    """Yield the stems ``identity`` may use, best first: `slug`, then with ever longer digests of the id."""
     stem = slug(identity)
-    if stem.casefold() not in others:
-        return stem
+    yield stem
     for length in range(DIGEST_LENGTH, 65, DIGEST_LENGTH):
-        candidate = f"{stem[: 119 - length]}-{digest(identity, length)}"
-        if candidate.casefold() not in others:
-            return candidate
-    raise ValueError(f"every stem of {identity!r} is taken; remove files from the report folder")
+        yield f"{stem[: 119 - length]}-{digest(identity, length)}"
 
 
 def digest(identity: str, length: int = DIGEST_LENGTH) -> str:

@@ -1,0 +1,47 @@
+"""What holds over many decisions at once: counts, and verdicts corrected for how many there are.
+
+Ratios of different subjects are never added or multiplied here: they compose only along a campaign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from .units import UNKNOWN
+
+Doc = Mapping[str, Any]
+
+VERDICTS: Final = ("ACCEPT", "REJECT", "INCONCLUSIVE")
+
+
+def family_limit(doc: Doc) -> float:
+    """Return what the adjusted p must not exceed: the one-sided error rate of the interval, 0.025 at 95 %."""
+    return (1.0 - float(doc["confidence"])) / 2.0
+
+
+def family_verdict(doc: Doc) -> str:
+    """Return the verdict that holds over all decisions of the run.
+
+    An ACCEPT of a gain needs its Holm-adjusted p within `family_limit`. Verdicts of the no-regression goal
+    need no correction: "nothing regressed" is accepted only when every single one is.
+    """
+    adjusted = doc["p_adjusted"]
+    if doc["verdict"] != "ACCEPT" or doc["goal"] == "no-regression":
+        return str(doc["verdict"])
+    if adjusted is None:
+        return UNKNOWN
+    return "ACCEPT" if adjusted <= family_limit(doc) else "INCONCLUSIVE"
+
+
+def counts(docs: Iterable[Doc]) -> dict[str, int]:
+    """Return how many decisions carry each verdict."""
+    verdicts = [doc["verdict"] for doc in docs]
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+
+
+def counts_text(docs: Sequence[Doc]) -> str:
+    """Return the counts in words: ``3 decisions: 1 ACCEPT, 1 REJECT, 1 INCONCLUSIVE``."""
+    noun = "decision" if len(docs) == 1 else "decisions"
+    found = [f"{count} {verdict}" for verdict, count in counts(docs).items() if count]
+    return f"{len(docs)} {noun}" + (f": {', '.join(found)}" if found else "")

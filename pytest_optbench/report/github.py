@@ -1,0 +1,78 @@
+"""What GitHub Actions shows: one annotation per decision, and markdown for the step summary.
+
+Printing the one and appending the other to ``$GITHUB_STEP_SUMMARY`` is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Final
+
+from . import family, rows
+from .escape import workflow_data, workflow_property
+from .family import Doc
+from .reasons import explain
+from .templating import table
+
+LEVELS: Final = {"REJECT": "error", "INCONCLUSIVE": "warning", "ACCEPT": "notice"}
+LONGEST_SUMMARY: Final = 100
+"""Decisions listed in a step summary; GitHub drops a summary above 1 MiB whole."""
+
+
+def annotation(doc: Doc) -> str:
+    """Return the workflow command that annotates the optimized arm, or the test when its place is unknown."""
+    file, line = _place(doc)
+    properties = [("file", file), ("line", line), ("title", f"{doc['verdict']}: {doc['title']}")]
+    given = ",".join(f"{name}={workflow_property(value)}" for name, value in properties if value)
+    return f"::{LEVELS[doc['verdict']]} {given}::{workflow_data(doc['summary'])}"
+
+
+def step_summary(docs: Sequence[Doc]) -> str:
+    """Return the markdown of the step summary: counts, a table, and why each decision is not an ACCEPT."""
+    shown = docs[:LONGEST_SUMMARY]
+    lines = ["## optbench", "", f"{family.counts_text(docs)}.", ""]
+    if shown:
+        headers = (
+            "Verdict",
+            "Decision",
+            "Needed",
+            "Time saved = ratio",
+            "Interval",
+            "Pairs",
+            "Noise floor",
+            "Why",
+        )
+        body = [
+            (
+                doc["verdict"],
+                doc["title"],
+                rows.target(doc),
+                rows.gain(doc),
+                rows.saved_interval(doc),
+                str(len(doc["pairs"])),
+                rows.noise_floor(doc),
+                " ".join(f"{code}: {explain(code)}" for code in doc["reasons"]),
+            )
+            for doc in shown
+        ]
+        lines.append(table(headers, body))
+    if len(docs) > len(shown):
+        lines += [f"{len(docs) - len(shown)} more are in index.md of the report folder.", ""]
+    return "\n".join(lines)
+
+
+def _place(doc: Doc) -> tuple[str, str]:
+    """Return (file, line) relative to the checkout; an absolute or climbing path is never shown."""
+    source = rows.part(doc, "code", "optimized") or {}
+    if _is_inside(source.get("file")):
+        return source["file"], "" if source.get("line") is None else str(source["line"])
+    test = doc["id"].partition("::")[0]
+    return (test, "") if _is_inside(test) else ("", "")
+
+
+def _is_inside(file: str | None) -> bool:
+    if not file:
+        return False
+    path = PurePosixPath(file)
+    return not (path.is_absolute() or PureWindowsPath(file).drive or ".." in path.parts)
