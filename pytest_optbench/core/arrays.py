@@ -1,0 +1,35 @@
+"""Rows: every numerical function of this package takes arrays of shape (R, n).
+
+R is the number of independent sessions, n the number of pairs in each. A single measurement is the
+case R = 1, so a simulation with thousands of rows runs exactly the code that judges one benchmark.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+def as_rows(values: ArrayLike) -> FloatArray:
+    """Return `values` as float rows (R, n); one-dimensional input becomes a single row.
+
+    Raises:
+        ValueError: more than two dimensions.
+    """
+    array: FloatArray = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if array.ndim != 2:
+        raise ValueError(
+            f"values must be one- or two-dimensional, got shape {array.shape!r}; pass (n,) or (R, n)"
+        )
+    return array
+
+
+def scalar(values: Any) -> float:
+    """Return the only element of a one-row result as a plain float."""
+    return float(np.asarray(values).reshape(-1)[0])

@@ -1,0 +1,116 @@
+"""The acceptance criteria as rows: what was required, what was seen, passed or not.
+
+ACCEPT implies that no row failed; a row that could not be checked has passed = None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_optbench.core.control import Control
+from pytest_optbench.core.goal import Goal
+from pytest_optbench.core.sequential import MIN_PAIRS
+from pytest_optbench.core.wording import p_value, percent, short_percent, times
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One row: display strings for what was required and what was seen."""
+
+    name: str
+    required: str
+    actual: str
+    passed: bool | None
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether the arms returned equivalent results.
+
+    checked False: nothing was compared, which does not block a verdict but is shown. checked True with
+    passed None: the comparison itself failed, which can never end in ACCEPT.
+    """
+
+    checked: bool = False
+    passed: bool | None = None
+    how: str = "not checked"
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The numbers criteria look at, as fractions of time saved and p-values; None when unknown."""
+
+    pairs: int
+    saved: float | None = None
+    saved_low: float | None = None
+    total_saved: float | None = None
+    p: float | None = None
+    limit: float | None = None
+    p_zero: float | None = None
+    shown: bool = False
+    total_agrees: bool = False
+
+
+def _at_least(value: float, required: float, passed: bool) -> str:
+    """Return `value` with enough digits that it does not look like `required` when it misses it."""
+    for digits in (2, 4, 6):
+        text = percent(value, digits)
+        if passed or text != percent(required, digits):
+            return text
+    return percent(value, 9)
+
+
+def criteria(
+    evidence: Evidence, goal: Goal, equivalence: Equivalence, control: Control | None, alpha: float
+) -> tuple[Criterion, ...]:
+    """Return the rows for one decision. `alpha` is the two-sided level of the test against zero."""
+    least = 1.0 - goal.time_ratio  # time saved that must be shown; negative for "no-regression"
+    speedup = goal.kind == "speedup"
+    bound = f">= {short_percent(goal.margin)}" if speedup else f"slowdown <= {short_percent(goal.margin)}"
+    rows = [
+        Criterion("pairs", f">= {MIN_PAIRS}", str(evidence.pairs), evidence.pairs >= MIN_PAIRS),
+        _bound_row("time saved, lower bound", bound, evidence.saved_low, least, evidence.shown),
+        _bound_row("total time saved", bound, evidence.total_saved, least, evidence.total_agrees),
+        Criterion(
+            "p against the threshold",
+            "n/a" if evidence.limit is None else f"<= {evidence.limit:.3g}",
+            "n/a" if evidence.p is None else p_value(evidence.p),
+            None if evidence.p is None else evidence.shown,
+        ),
+    ]
+    if speedup:
+        p = evidence.p_zero
+        passed = None if p is None or evidence.saved is None else p < alpha and evidence.saved > 0.0
+        rows.append(
+            Criterion(
+                "p against no difference",
+                f"< {alpha:g}, faster",
+                "n/a" if p is None else p_value(p),
+                passed,
+            )
+        )
+    rows.append(_equivalence_row(equivalence))
+    if control is not None:
+        rows.append(
+            Criterion(
+                "A/A control",
+                "99% interval contains 1",
+                f"[{times(control.ci_low)}, {times(control.ci_high)}]",
+                control.clean,
+            )
+        )
+    return tuple(rows)
+
+
+def _bound_row(name: str, required: str, value: float | None, least: float, passed: bool) -> Criterion:
+    if value is None:
+        return Criterion(name, required, "n/a", None)
+    return Criterion(name, required, _at_least(value, least, passed), passed)
+
+
+def _equivalence_row(equivalence: Equivalence) -> Criterion:
+    if not equivalence.checked:
+        return Criterion("equivalent results", "equal", "not checked", None)
+    actual = {True: "equal", False: "different", None: "comparison failed"}[equivalence.passed]
+    return Criterion("equivalent results", "equal", actual, bool(equivalence.passed))

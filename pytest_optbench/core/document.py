@@ -1,0 +1,167 @@
+"""The numeric part of a decision document: plain JSON types, finite floats, null for unknown.
+
+Ratios are baseline/optimized (above 1 is faster), `time_saved` is 1 - 1/ratio. The shell adds what the
+data does not know: title, code, environment, timing of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_optbench.core.classic import TTest
+from pytest_optbench.core.pairs import Trial
+from pytest_optbench.core.ranks import CROSSOVER
+
+if TYPE_CHECKING:
+    from pytest_optbench.core.decision import ArmSummary, Decision
+    from pytest_optbench.core.judge import LookResult
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value, or None when it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def trial_document(trial: Trial, weight: float | None = None) -> dict[str, Any]:
+    """Return one trial as the document records it; `Trial.from_record` reads it back."""
+    return {
+        "index": trial.index,
+        "order": trial.order,
+        "baseline_s": finite(trial.baseline_s),
+        "optimized_s": finite(trial.optimized_s),
+        "log_ratio": finite(trial.log_ratio),
+        "weight": finite(weight),
+        "baseline_cpu_s": finite(trial.baseline_cpu_s),
+        "optimized_cpu_s": finite(trial.optimized_cpu_s),
+        "started_s": finite(trial.started_s),
+        "control": [finite(value) for value in trial.control if math.isfinite(value)],
+        "runs": [[order, finite(a), finite(b)] for order, a, b in trial.runs],
+    }
+
+
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """Return everything numeric of the document; the same decision always gives the same dictionary."""
+    effect, companions, control = decision.effect, decision.companions, decision.control
+    weights = effect.weights if effect is not None else (None,) * len(decision.pairs)
+    saved = effect.saved if effect is not None else (None, None, None)
+    ratio = effect.ratio if effect is not None else (None, None, None)
+    total = companions.total_ratio if companions is not None else (None, None, None)
+    return {
+        "goal": decision.goal.kind,
+        "verdict": decision.verdict.value,
+        "reasons": [reason.value for reason in decision.reasons],
+        "margin": decision.goal.ratio,
+        "confidence": decision.confidence,
+        "baseline": _arm(decision.baseline),
+        "optimized": _arm(decision.optimized),
+        "time_saved": _interval("estimate", saved),
+        "ratio": _interval("estimate", ratio),
+        "tests": _tests(decision),
+        "total_time": _interval("ratio", total),
+        "criteria": [
+            {"name": row.name, "required": row.required, "actual": row.actual, "passed": row.passed}
+            for row in decision.criteria
+        ],
+        "equivalence": {
+            "checked": decision.equivalence.checked,
+            "passed": decision.equivalence.passed,
+            "how": decision.equivalence.how,
+            "message": decision.equivalence.message,
+        },
+        "pairs": [
+            trial_document(trial, weight)
+            for trial, weight in zip(decision.pairs.trials, weights, strict=True)
+        ],
+        "looks": [_look(seen) for seen in decision.looks],
+        "pairs_needed": decision.pairs_needed,
+        "smallest_detectable": finite(decision.smallest_detectable),
+        "control": {
+            "ratio": finite(control.ratio) if control else None,
+            "ci_low": finite(control.ci_low) if control else None,
+            "ci_high": finite(control.ci_high) if control else None,
+            "noise_floor": finite(control.noise_floor) if control else None,
+            "n": control.n if control else None,
+        },
+        "order_effect": {
+            "ratio": finite(companions.order_ratio) if companions else None,
+            "p": finite(companions.order_p) if companions else None,
+        },
+        "p_sequential": finite(decision.p_sequential),
+        "p_adjusted": finite(decision.p_adjusted),
+        "diagnostics": [
+            {"code": found.code, "level": found.level, "message": found.message}
+            for found in decision.diagnostics
+        ],
+    }
+
+
+def _interval(name: str, values: tuple[float | None, ...]) -> dict[str, float | None]:
+    return {name: finite(values[0]), "ci_low": finite(values[1]), "ci_high": finite(values[2])}
+
+
+def _arm(arm: ArmSummary) -> dict[str, Any]:
+    return {
+        "mean_s": finite(arm.mean_s),
+        "sd_s": finite(arm.sd_s),
+        "median_s": finite(arm.median_s),
+        "min_s": finite(arm.min_s),
+        "n": arm.n,
+    }
+
+
+def _look(seen: LookResult) -> dict[str, Any]:
+    return {
+        "n": seen.n,
+        "level": seen.level,
+        "ratio": finite(math.exp(-seen.theta)),
+        "ci_low": finite(math.exp(-seen.hi)),
+        "ci_high": finite(math.exp(-seen.lo)),
+        "p": finite(seen.p),
+        "limit": seen.limit,
+        "conditional_power": finite(seen.conditional_power),
+        "stopped": seen.stop,
+    }
+
+
+def _tests(decision: Decision) -> dict[str, Any]:
+    effect, companions = decision.effect, decision.companions
+    if effect is None or companions is None:
+        interval = {"ratio": None, "ci_low": None, "ci_high": None}
+        empty = {"t": None, "df": None, "p": None}
+        return {
+            "margin": {**empty, "limit": None},
+            "zero": dict(empty),
+            "paired_t": {**empty, **interval},
+            "welch_t": dict(empty),
+            "distribution_free": {"name": CROSSOVER, "p": None, **interval},
+        }
+    paired, ranks = companions.paired_t, companions.ranks
+    return {
+        "margin": {
+            "t": finite(effect.t_margin),
+            "df": effect.df,
+            "p": finite(effect.p_margin),
+            "limit": effect.limit,
+        },
+        "zero": {"t": finite(effect.t_zero), "df": effect.df, "p": finite(effect.p_zero)},
+        "paired_t": {**_t(paired), **_ratio(paired.estimate, paired.low, paired.high)},
+        "welch_t": _t(companions.welch_t),
+        "distribution_free": {
+            "name": CROSSOVER,
+            "p": finite(ranks.p),
+            **_ratio(ranks.estimate, ranks.low, ranks.high),
+        },
+    }
+
+
+def _t(test: TTest) -> dict[str, Any]:
+    return {"t": finite(test.t), "df": finite(test.df), "p": finite(test.p)}
+
+
+def _ratio(estimate: float, low: float, high: float) -> dict[str, float | None]:
+    return {
+        "ratio": finite(math.exp(estimate)),
+        "ci_low": finite(math.exp(low)) if math.isfinite(low) else None,
+        "ci_high": finite(math.exp(high)) if math.isfinite(high) else None,
+    }
