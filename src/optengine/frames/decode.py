@@ -1,0 +1,266 @@
+"""Rebuild pandas frames and Arrow tables from a stored record batch, without copying the values.
+
+A stored frame is decoded once per process and hands out a *new* DataFrame at every call: the values under
+all of them are the same read-only bytes, but a column that one task adds or replaces is not seen by the
+next task.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pandas.tseries.frequencies import to_offset
+
+from optengine.frames.encode import FORMAT, METADATA_KEY
+from optengine.frames.encode_values import Spec
+from optengine.frames.errors import FrameFormatError
+
+_MASKED: dict[str, Callable[[Any, Any], Any]] = {
+    "boolean": pd.arrays.BooleanArray,
+    "Float32": pd.arrays.FloatingArray,
+    "Float64": pd.arrays.FloatingArray,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """How to make one column's pandas array: ``make()`` is cheap; ``copied``, ``changed``: reason or None."""
+
+    make: Callable[[], Any]
+    copied: str | None = None
+    changed: str | None = None
+
+
+class StoredFrame:
+    """A record batch written by ``optengine.frames.encode``, seen as Arrow table or as pandas frames.
+
+    Threads may share one; two that decode at the same time do the same work twice, with the same result.
+    """
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self._description = _description(batch.schema)
+        self._decoded: tuple[list[Column], Any, Any] | None = None
+        self._table: pa.Table | None = None
+
+    @property
+    def table(self) -> pa.Table:
+        """All values as an Arrow table, zero-copy: the columns, then index levels (none for a RangeIndex).
+
+        Only columns of numpy booleans are converted (a byte to a bit per value), at the first use.
+        """
+        if self._table is None:
+            self._table = _public_table(self._batch, self._description)
+        return self._table
+
+    @property
+    def copied_columns(self) -> dict[str, str]:
+        """Columns and index levels whose values could not be viewed in place: name -> reason."""
+        return self._reasons("copied")
+
+    @property
+    def changed_dtypes(self) -> dict[str, str]:
+        """Columns and index levels that come back with another dtype than they had: name -> "old -> new"."""
+        return self._reasons("changed")
+
+    def frame(self) -> pd.DataFrame:
+        """A new DataFrame over the shared values; writing into the values raises ValueError."""
+        columns, index, labels = self._decode()
+        frame = pd.DataFrame({i: column.make() for i, column in enumerate(columns)}, index=index, copy=False)
+        frame.columns = labels
+        frame.attrs = json.loads(json.dumps(self._description["attrs"]))
+        return frame
+
+    def _decode(self) -> tuple[list[Column], Any, Any]:
+        if self._decoded is None:
+            arrays = self._batch.columns
+            specs = self._description["columns"]
+            columns = [
+                decode_values(array, spec) for array, spec in zip(arrays[: len(specs)], specs, strict=True)
+            ]
+            index = decode_index(arrays, self._description["index"])
+            self._decoded = columns, index, _decode_labels(self._description["labels"])
+        return self._decoded
+
+    def _reasons(self, which: str) -> dict[str, str]:
+        columns, _, _ = self._decode()
+        index = self._description["index"]
+        levels = index.get("levels", [index] if "column" in index else [])
+        found = {self._batch.schema.names[i]: getattr(column, which) for i, column in enumerate(columns)}
+        for level in levels:
+            column = decode_values(
+                _level_values(self._batch.columns[level["column"]], index), level["values"]
+            )
+            found[self._batch.schema.names[level["column"]]] = getattr(column, which)
+        return {name: reason for name, reason in found.items() if reason}
+
+
+def _description(schema: pa.Schema) -> Spec:
+    raw = (schema.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        raise FrameFormatError(
+            f"a stored frame carries a description under {METADATA_KEY!r}; this Arrow file has none"
+        )
+    description: Spec = json.loads(raw)
+    if description.get("format") != FORMAT:
+        raise FrameFormatError(
+            f"stored frames of format {FORMAT} can be read; received format {description.get('format')!r}; "
+            "write it again with this version of optengine"
+        )
+    return description
+
+
+def _public_table(batch: pa.RecordBatch, description: Spec) -> pa.Table:
+    table = pa.Table.from_batches([batch])
+    specs = list(description["columns"])
+    index = description["index"]
+    specs += [level["values"] for level in index.get("levels", [index] if "column" in index else [])]
+    for position, spec in enumerate(specs):
+        is_bytes = pa.types.is_uint8(table.schema.field(position).type)
+        if is_bytes and spec.get("dtype") in ("|b1", "boolean"):
+            name = table.schema.names[position]
+            table = table.set_column(position, name, table.column(position).cast(pa.bool_()))
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != METADATA_KEY}
+    return table.replace_schema_metadata(kept or None)
+
+
+def decode_values(array: pa.Array, spec: Spec, *, small: bool = False) -> Column:
+    """How to make the pandas array of ``array``; ``small`` ones may become objects again."""
+    kind = spec["kind"]
+    if kind == "numpy":
+        view = _view(array, np.dtype(spec["dtype"]))
+        return Column(lambda: view)
+    if kind == "string":
+        return _strings(array, spec, small)
+    if kind == "zoned":
+        raw, dtype = _view(array, np.dtype(np.int64)), pd.DatetimeTZDtype(spec["unit"], spec["zone"])
+        return Column(lambda: pd.array(raw, dtype=dtype, copy=False))
+    if kind == "category":
+        return _category(array, spec)
+    if kind == "masked":
+        return _masked(array, spec)
+    if kind == "bits":
+        unpacked = _frozen(array.to_numpy(zero_copy_only=False))
+        return Column(lambda: unpacked, copied="booleans are packed into bits in Arrow tables")
+    if kind == "arrow":
+        return Column(lambda: _read_only(pd.arrays.ArrowExtensionArray(pa.chunked_array([array]))))
+    raise FrameFormatError(f"columns of a known kind can be read; received kind {kind!r}")
+
+
+def _view(array: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A read-only numpy view of an Arrow array's values, whatever its validity says."""
+    data = array.buffers()[1]
+    if data is None or len(array) == 0:
+        return _frozen(np.empty(0, dtype))
+    return _frozen(np.frombuffer(data, dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize))
+
+
+def _frozen(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    values.setflags(write=False)
+    return values
+
+
+def _read_only(values: Any) -> Any:
+    # Arrow-backed pandas arrays replace their buffers when written to; pandas 3 can forbid it.
+    if hasattr(values, "_readonly"):
+        values._readonly = True
+    return values
+
+
+def _strings(array: pa.Array, spec: Spec, small: bool) -> Column:
+    if spec["dtype"] == "object" and small:
+        return Column(lambda: np.array(array.to_pylist(), dtype=object), copied="labels are Python strings")
+    copied = None
+    if not pa.types.is_large_string(array.type):
+        array = array.cast(pa.large_string())
+        copied = "32-bit string offsets are widened to the 64 bits pandas uses"
+    dtype: Any
+    try:
+        dtype = pd.StringDtype("pyarrow", na_value=pd.NA if spec["missing"] == "NA" else np.nan)
+    except TypeError:  # pandas before 2.3 has no na_value
+        dtype = pd.StringDtype("pyarrow")
+    now = f"{dtype!s}[pyarrow]"
+    changed = None if spec["dtype"] in (now, "arrow") else f"{spec['dtype']} -> {dtype!s}"
+    cls: Any = dtype.construct_array_type()
+
+    def make() -> Any:
+        chunked = pa.chunked_array([array])
+        try:
+            return _read_only(cls(chunked, dtype=dtype))
+        except TypeError:
+            return _read_only(cls(chunked))
+
+    return Column(make, copied, changed)
+
+
+def _category(array: pa.DictionaryArray, spec: Spec) -> Column:
+    values = decode_values(array.dictionary, spec["categories"], small=True).make()
+    categories = pd.Index(values, dtype=getattr(values, "dtype", None), copy=False)
+    dtype = pd.CategoricalDtype(categories, ordered=spec["ordered"])
+    codes = _view(array.indices, np.dtype(array.indices.type.to_pandas_dtype()))
+    own = pd.Categorical.from_codes(codes[:0], dtype=dtype).codes.dtype
+    copied = None
+    if own != codes.dtype:
+        copied = f"category codes are converted from {codes.dtype} to the {own} pandas uses"
+        codes = _frozen(codes.astype(own))
+    return Column(lambda: pd.Categorical.from_codes(codes, dtype=dtype, validate=False), copied)
+
+
+def _masked(array: pa.Array, spec: Spec) -> Column:
+    name = spec["dtype"]
+    numpy_dtype = np.dtype(bool) if name == "boolean" else np.dtype(name.lower())
+    values = _view(array, numpy_dtype)
+    make = _MASKED.get(name, pd.arrays.IntegerArray)
+    if array.null_count == 0:
+        # Zeroed memory is handed out lazily, so this costs no time and, until written to, no memory.
+        mask, copied = _frozen(np.zeros(len(array), dtype=bool)), None
+    else:
+        mask = _frozen(np.asarray(array.is_null()))
+        copied = "the mask of missing values is unpacked from bits; the values are not copied"
+    return Column(lambda: make(values, mask), copied)
+
+
+def _level_values(array: pa.Array, index: Spec) -> pa.Array:
+    return array.dictionary if index["kind"] == "multi" else array
+
+
+def decode_index(arrays: list[pa.Array], spec: Spec, *, small: bool = False) -> Any:
+    """The pandas index described by ``spec`` over ``arrays``; values are viewed in place."""
+    names = spec["names"]
+    if spec["kind"] == "range":
+        return pd.RangeIndex(spec["start"], spec["stop"], spec["step"], name=names[0])
+    if spec["kind"] == "multi":
+        stored = [arrays[level["column"]] for level in spec["levels"]]
+        levels = [
+            _plain_index(decode_values(array.dictionary, level["values"], small=True).make())
+            for array, level in zip(stored, spec["levels"], strict=True)
+        ]
+        codes: Any = [
+            _view(array.indices, np.dtype(array.indices.type.to_pandas_dtype())) for array in stored
+        ]
+        return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
+    index = _plain_index(decode_values(arrays[spec["column"]], spec["values"], small=small).make())
+    index.name = names[0]
+    if spec["freq"] is not None:
+        # The public setter checks every timestamp; the frequency was true of these very bytes when stored.
+        # pandas 3.1 keeps it on the index, earlier versions on its array.
+        (index._data if hasattr(index._data, "_freq") else index)._freq = to_offset(spec["freq"])
+    return index
+
+
+def _plain_index(values: Any) -> Any:
+    return pd.Index(values, dtype=values.dtype, copy=False)
+
+
+def _decode_labels(spec: Spec) -> Any:
+    if spec["kind"] == "strings":
+        return pd.Index(spec["labels"], dtype=spec["dtype"], name=spec["names"][0])
+    with pa.ipc.open_stream(base64.b64decode(spec["arrays"])) as reader:
+        return decode_index(reader.read_next_batch().columns, spec, small=True)
