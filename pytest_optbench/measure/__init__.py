@@ -4,6 +4,7 @@ One benchmark, from arms to trials::
 
     with Arms(baseline, {"optimized": call}, setup, max_time_s=60) as arms:
         before = check(arms, equal)
+        seen = [observe(arm) for arm in arms]  # memory, output, global state
         with InlineRunner(arms, looks=(10, 15, 20), seed=7) as runner:
             for (trial,) in runner.trials(0, 10):
                 ...
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from .findings import Finding
     from .inline import InlineRunner
     from .lock import measuring_lock
-    from .memory import MemoryUse, measure_memory
-    from .statewatch import watch
+    from .memory import MemoryUse
+    from .observe import Observation, observe
 
 _HOMES = {
     "Arm": "arm",
@@ -39,13 +40,13 @@ _HOMES = {
     "InvalidArm": "errors",
     "MeasureError": "errors",
     "MemoryUse": "memory",
+    "Observation": "observe",
     "TimeLimitReached": "errors",
     "check": "equivalence",
     "compare": "equivalence",
-    "measure_memory": "memory",
     "measuring_lock": "lock",
+    "observe": "observe",
     "read_environment": "environment",
-    "watch": "statewatch",
 }
 
 __all__ = [
@@ -58,13 +59,13 @@ __all__ = [
     "InvalidArm",
     "MeasureError",
     "MemoryUse",
+    "Observation",
     "TimeLimitReached",
     "check",
     "compare",
-    "measure_memory",
     "measuring_lock",
+    "observe",
     "read_environment",
-    "watch",
 ]
 
 

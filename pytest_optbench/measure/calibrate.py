@@ -3,8 +3,8 @@
 All arms share the loop count: a different count per arm would spread fixed costs differently over the calls
 and look like a difference in speed. The count makes a run of the slowest arm last at least `MIN_RUN_S` and a
 run of the fastest arm at least `MIN_STEPS` clock steps, but no run may cost more than `MAX_RUN_S` for the
-sake of a longer loop. Two readings in a row have to agree before the count is settled, because one interrupted
-reading would make every later run many times too short.
+sake of a longer loop. Two readings in a row have to agree before the count is settled, because one
+interrupted reading would make every later run many times too short.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def rounds_per_trial(costs: Sequence[float], trial_budget_s: float = math.inf) -
     """Return the micro-pairs per trial for runs that cost ``costs`` seconds, the baseline's first.
 
     What `core.orders.micro_pairs` says for the baseline and the slowest candidate, cut to no fewer than 4
-    when a trial would exceed ``trial_budget_s``: somewhat coarser trials serve better than a time limit that comes
-    before the verdict.
+    when a trial would exceed ``trial_budget_s``: somewhat coarser trials serve better than a time limit that
+    comes before the verdict.
     """
     wanted = micro_pairs(costs[0] + max(costs[1:], default=costs[0]), TRIAL_S)
     affordable = 2 * math.floor(min(trial_budget_s / max(sum(costs), 1e-9), 2 * wanted) / 2)

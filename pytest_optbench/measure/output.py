@@ -6,10 +6,9 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import TextIO
+from contextlib import contextmanager
+from typing import Any, TextIO
 
-from .arm import Arm
 from .findings import Finding
 
 
@@ -21,7 +20,7 @@ def null_stream() -> Iterator[TextIO]:
 
 
 @contextmanager
-def diverted_output(stream: TextIO) -> Iterator[None]:
+def diverted_output(stream: Any) -> Iterator[None]:
     """Send `sys.stdout` and `sys.stderr` to ``stream`` during the body.
 
     What arms print thousands of times would otherwise fill the report of the test, and its price would depend
@@ -35,38 +34,42 @@ def diverted_output(stream: TextIO) -> Iterator[None]:
         sys.stdout, sys.stderr = stdout, stderr
 
 
-def printing(arm: Arm) -> Finding | None:
-    """Return a finding when one untimed call of ``arm`` writes to `sys.stdout` or `sys.stderr`.
-
-    Raises `ArmRaised`.
-    """
-    stream = _ByteCounter()
-    with redirect_stdout(stream), redirect_stderr(stream):
-        arm.once()
-    return stream.finding(arm.name)
-
-
-class _ByteCounter(io.TextIOBase):
+class OutputCount(io.TextIOBase):
     """A text stream that keeps the number of bytes written and nothing else."""
 
     encoding = "utf-8"
 
-    def __init__(self) -> None:
+    def __init__(self, arm: str) -> None:
+        """Take the name of the arm that writes."""
+        self.arm = arm
         self.bytes = 0
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def write(self, text: str, /) -> int:
+        """Count ``text``."""
         self.bytes += len(text.encode("utf-8", "surrogateescape"))
         return len(text)
 
-    def finding(self, arm: str) -> Finding | None:
+    def findings(self) -> tuple[Finding, ...]:
+        """Return a finding if anything was written."""
         if not self.bytes:
-            return None
-        return Finding(
-            "arm-prints",
-            "warn",
-            f"arm {arm!r} writes {self.bytes} bytes to stdout or stderr per call; during timing they go to "
-            "the null device, elsewhere they may cost more",
+            return ()
+        return (
+            Finding(
+                "arm-prints",
+                "warn",
+                f"arm {self.arm!r} writes {self.bytes} bytes to stdout or stderr per call; while timing they "
+                "go to the null device, elsewhere they may cost more",
+            ),
         )
+
+
+@contextmanager
+def counted_output(arm: str) -> Iterator[OutputCount]:
+    """Count what is written to `sys.stdout` and `sys.stderr` in the body instead of writing it."""
+    count = OutputCount(arm)
+    with diverted_output(count):
+        yield count
