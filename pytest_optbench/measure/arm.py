@@ -7,19 +7,21 @@ region: freeing what an arm built is part of its cost.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from types import AsyncGeneratorType, GeneratorType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .clock import Clock
 from .errors import ArmRaised, InvalidArm
 from .forks import ForkGuard, forks_so_far
 from .time_limit import TimeLimit
+
+if TYPE_CHECKING:
+    import asyncio
 
 Callback = Callable[..., Any]
 
@@ -64,6 +66,8 @@ class EventLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Return the result of ``coroutine``; raises `InvalidArm` inside a running event loop."""
+        import asyncio  # takes longer to load than a plain run of most tests; sync arms never need it
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -161,23 +165,18 @@ class Arm:
         return reading
 
     def _run_plain(self, loops: int, clock: Clock) -> Reading:
-        call, wall_ns, leave_if_child = self.call, clock.wall_ns, self._guard.leave_if_child
+        call = self._checked_call if self._forks else self.call
+        wall_ns = clock.wall_ns
         cpu_start = clock.cpu_ns()
-        if self._forks:  # a child that came back must not go on calling, or every call doubles the processes
-            start = wall_ns()
-            for _ in repeat(None, loops):
-                call()
-                leave_if_child()
-            stop = wall_ns()
-        else:
-            start = wall_ns()
-            for _ in repeat(None, loops):
-                call()
-            stop = wall_ns()
+        start = wall_ns()
+        for _ in repeat(None, loops):
+            call()
+        stop = wall_ns()
         return Reading(loops, stop - start, clock.cpu_ns() - cpu_start, stop - start)
 
     def _run_with_setup(self, loops: int, clock: Clock) -> Reading:
-        call, wall_ns, cpu_ns = self.call, clock.wall_ns, clock.cpu_ns
+        call = self._checked_call if self._forks else self.call
+        wall_ns, cpu_ns = clock.wall_ns, clock.cpu_ns
         wall = cpu = 0
         began = wall_ns()
         for _ in repeat(None, loops):
@@ -189,11 +188,11 @@ class Arm:
             stop = wall_ns()
             cpu += cpu_ns() - cpu_start
             wall += stop - start
-            self._guard.leave_if_child()
         return Reading(loops, wall, cpu, wall_ns() - began)
 
     async def _run_async(self, loops: int, clock: Clock) -> Reading:
-        call, wall_ns, cpu_ns = self.call, clock.wall_ns, clock.cpu_ns
+        call = self._checked_call_async if self._forks else self.call
+        wall_ns, cpu_ns = clock.wall_ns, clock.cpu_ns
         wall = cpu = 0
         try:
             began = wall_ns()
@@ -224,6 +223,15 @@ class Arm:
             return await self.call(*arguments)
         finally:
             self._guard.leave_if_child()
+
+    def _checked_call(self, *arguments: Any) -> None:
+        """Call an arm that forks; a child that comes back must not go on: every call would double them."""
+        self.call(*arguments)
+        self._guard.leave_if_child()
+
+    async def _checked_call_async(self, *arguments: Any) -> None:
+        await self.call(*arguments)
+        self._guard.leave_if_child()
 
     def _set_up(self) -> tuple[Any, ...]:
         if self.setup is None:

@@ -92,7 +92,7 @@ class InlineRunner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put everything back and complete the findings."""
+        """Put everything back and take the load."""
         self._stack.close()
         self.load = load_between(self._load_before, sample_load())
 
@@ -109,8 +109,7 @@ class InlineRunner:
             for arm in self._order
             if arm.child_came_back
         )
-        load = self.load.findings() if hasattr(self, "load") else ()
-        return (*self._tracers, *self.calibration.findings, *forked, *load)
+        return (*self._tracers, *self.calibration.findings, *forked)
 
     def trials(self, start: int, stop: int) -> Iterator[tuple[Trial, ...]]:
         """Measure the planned trials ``start`` to ``stop - 1``; yield each as one `Trial` per candidate.

@@ -1,4 +1,7 @@
-"""Load: how busy the machine was with other work while measuring, and how much of it the host took away."""
+"""Load: how busy the machine was with other work while measuring, and how much the host took away.
+
+Numbers only: what they mean for a verdict is for `core.diagnose` to say.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,6 @@ from typing import Any
 
 import psutil
 
-from .findings import Finding
-
-BUSY_WARNING = 0.10
-STEAL_WARNING = 0.01
 _MIN_WINDOW_S = 0.05  # the kernel counts in ticks of 10 ms; shorter windows are mostly rounding
 
 
@@ -61,19 +60,6 @@ class Load:
             "load_1m_before": self.load_1m_before,
             "load_1m_after": self.load_1m_after,
         }
-
-    def findings(self) -> tuple[Finding, ...]:
-        """Return a warning for each of load and steal that is high enough to matter."""
-        found = []
-        if self.elsewhere is not None and self.elsewhere > BUSY_WARNING:
-            found.append(
-                Finding(
-                    "load", "warn", f"other processes used {self.elsewhere:.0%} of all CPU time meanwhile"
-                )
-            )
-        if self.steal is not None and self.steal > STEAL_WARNING:
-            found.append(Finding("steal", "warn", f"the host took away {self.steal:.1%} of all CPU time"))
-        return tuple(found)
 
 
 def load_between(before: LoadSample, after: LoadSample) -> Load:

@@ -25,7 +25,7 @@ def suspended_tracers() -> Iterator[tuple[Finding, ...]]:
     thread_trace, thread_profile = threading.gettrace(), threading.getprofile()
     found = [
         Finding(
-            "tracer-suspended", "info", f"a {kind} function ({_name(hook)}) was suspended while measuring"
+            "tracer-suspended", "info", f"the {kind} function {_name(hook)} was suspended while measuring"
         )
         for kind, hook in (("trace", trace or thread_trace), ("profile", profile or thread_profile))
         if hook is not None
