@@ -1,0 +1,1 @@
+"""Where evaluations run: one backend per file behind the contract of ``base``."""

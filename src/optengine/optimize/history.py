@@ -1,0 +1,77 @@
+"""The history of a run as a table, as bytes to compare, and as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optengine.optimize.errors import OptimizeError
+from optengine.optimize.trial import COLUMNS_AFTER, COLUMNS_BEFORE, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def history_bytes(history: Sequence[Trial]) -> bytes:
+    """The part of a history that worker count, timing, retries and backend cannot change, one JSON line per
+    trial.
+
+    Trial number, parameters, budget, value and state; not the attempts, worker, seconds or the wording of
+    errors.
+    """
+    lines = [
+        json.dumps([trial.trial_id, trial.params, trial.budget, trial.value, trial.state])
+        for trial in history
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def history_frame(history: Sequence[Trial]) -> pd.DataFrame:
+    """A table with one row per trial in the order of the numbers.
+
+    Columns: trial, one per parameter (missing where it does not exist), value, state, budget, attempts,
+    worker, seconds, error.
+    """
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for trial in history for name in trial.params))
+    columns: dict[str, Any] = {"trial": [trial.trial_id for trial in history]}
+    for name in names:
+        columns[name] = [trial.params.get(name) for trial in history]
+    for name in COLUMNS_AFTER:
+        columns[name] = [getattr(trial, name) for trial in history]
+    frame = pd.DataFrame(columns, columns=[*COLUMNS_BEFORE, *names, *COLUMNS_AFTER])
+    kinds = {
+        "trial": "int64",
+        "value": "float64",
+        "budget": "float64",
+        "attempts": "int64",
+        "worker": "Int64",
+    }
+    return frame.astype({**kinds, "seconds": "float64", "state": object, "error": object})
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as Parquet or CSV, by the suffix, replacing the file at once or not at all.
+
+    Raises:
+        OptimizeError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise OptimizeError(f"a results file must end in .parquet or .csv; received {str(path)!r}")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
