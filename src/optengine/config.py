@@ -1,0 +1,74 @@
+"""Engine settings from environment variables ``OPTENGINE_*``; arguments given in code are stronger."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from optengine.errors import ConfigurationError
+from optengine.pool.memory import parse_bytes
+from optengine.pool.start import METHODS, StartMethod
+
+PREFIX = "OPTENGINE_"
+
+
+def _names(value: Any) -> Any:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+class EngineSettings(BaseSettings):
+    """Defaults of every pool of this process. Each field is also the variable ``OPTENGINE_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
+
+    persistent_pool: bool = Field(True, description="shared_pool() keeps its pools between uses")
+    max_workers: int | None = Field(
+        None, ge=1, description="workers per pool; unset: CPUs granted to this process"
+    )
+    start_method: StartMethod | None = Field(
+        None, description=f"one of {', '.join(METHODS)}; unset: the safe default"
+    )
+    task_timeout: float | None = Field(None, gt=0, description="seconds a task may run")
+    memory_limit: Annotated[
+        int | None, BeforeValidator(lambda value: None if value is None else parse_bytes(value))
+    ] = Field(None, description="unshared memory per worker: bytes, or a text such as 512MB")
+    host_reserve: float = Field(
+        0.03,
+        ge=0,
+        lt=1,
+        description="share of the machine's memory below which the largest worker is killed; 0: off",
+    )
+    max_attempts: int = Field(2, ge=1, description="how often a task may be started")
+    max_tasks_per_worker: int | None = Field(None, ge=1, description="replace a worker after so many tasks")
+    threads_per_worker: int | None = Field(
+        None, ge=1, description="cap for BLAS and OpenMP threads in a worker"
+    )
+    preload: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (), description="modules, separated by commas, imported once in the fork server"
+    )
+    interrupt_grace: float = Field(10.0, ge=0, description="seconds running tasks get to end after Ctrl-C")
+    progress: bool = Field(True, description="allow progress bars on a terminal")
+
+
+def load_settings() -> EngineSettings:
+    """The settings in force now. Raises ``ConfigurationError`` naming the variable that cannot be used."""
+    try:
+        return EngineSettings()
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            field = str(problem["loc"][0]) if problem["loc"] else ""
+            meaning = (
+                EngineSettings.model_fields[field].description
+                if field in EngineSettings.model_fields
+                else None
+            )
+            problems.append(
+                f"{PREFIX}{field.upper()} ({meaning}) cannot be {problem.get('input')!r}: {problem['msg']}; "
+                "correct or unset it"
+            )
+        raise ConfigurationError("; ".join(problems)) from error

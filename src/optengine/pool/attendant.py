@@ -1,0 +1,79 @@
+"""The worker's second thread: what must not wait until a long task ends.
+
+It sends results that have waited a few milliseconds, takes part in reading the socket while the main thread is busy
+(so tasks can be taken back), and ends the worker with all its children as soon as the parent is gone. While the worker
+idles it sleeps without a timer; the main thread sees the parent's end itself then.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from optengine.pool.worker import Worker
+
+# A real-time signal, so that tasks keep SIGUSR1 and SIGUSR2 for themselves.
+DUMP_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+_TICK_MS = 5
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+_QUIET_TICKS = 20
+
+
+def register_dumps(descriptor: int) -> None:
+    """Write Python stacks to ``descriptor``: on the parent's request, and before a native crash ends the worker."""
+    faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=True, chain=False)
+    faulthandler.enable(file=descriptor, all_threads=True)
+
+
+def start(worker: Worker) -> None:
+    """Start the attendant of ``worker`` as a daemon thread."""
+    threading.Thread(target=_attend, args=(worker,), name="optengine-attendant", daemon=True).start()
+
+
+def _attend(worker: Worker) -> None:
+    # Signals belong to the main thread, whose stack the dumps are about.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        poller = select.poll()
+        poller.register(worker.channel.fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    except (OSError, ValueError):
+        _leave()
+    quiet = 0
+    while True:
+        events = poller.poll(_TICK_MS)
+        if events and events[0][1] & (_GONE | select.POLLNVAL) and not worker.idle:
+            _leave()
+        if worker.idle:
+            quiet += 1
+            if quiet > _QUIET_TICKS:
+                worker.wake.clear()
+                if worker.idle:
+                    worker.wake.wait()
+                quiet = 0
+            elif events:
+                time.sleep(_TICK_MS / 1e3)
+            continue
+        quiet = 0
+        if events and worker.reading.acquire(blocking=False):
+            try:
+                worker.receive(socket.MSG_DONTWAIT)
+            finally:
+                worker.reading.release()
+        elif events:
+            time.sleep(_TICK_MS / 1e3)
+        if worker.unsent:
+            worker.flush()
+
+
+def _leave() -> NoReturn:
+    """End this process and its children now: nobody waits for the results."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

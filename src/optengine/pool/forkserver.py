@@ -1,0 +1,211 @@
+"""A single-threaded process that forks workers from a clean state, on request of the parent.
+
+One server per pool. It is either a fresh interpreter (start methods ``forkserver`` and ``preload``) or a fork of the
+parent taken when the pool is made (``fork``); restarts are forked from it, never from the parent with its
+threads. It reports which children ended and how, and kills them all when the parent is gone.
+
+Requests carry the worker's descriptors (``SCM_RIGHTS``); a request is one fixed-size record, a report one frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import multiprocessing
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkProcess
+from typing import Any, NamedTuple
+
+from optengine.pool import bootstrap, shared
+from optengine.pool.worker import run_worker
+
+REQUEST = struct.Struct("<q")
+_LENGTH = struct.Struct("<I")
+DESCRIPTORS = 5
+
+
+class ServerSetup(NamedTuple):
+    """What a fresh server does before its first fork."""
+
+    preparation: dict[str, Any]
+    preload: tuple[str, ...]
+    shared: bytes | None
+
+
+class ServerReady(NamedTuple):
+    """The server is up; ``problems`` tells what it could not preload, and why."""
+
+    main_error: str | None
+    problems: tuple[str, ...]
+
+
+class Forked(NamedTuple):
+    """Worker ``number`` runs as ``pid``."""
+
+    number: int
+    pid: int
+
+
+class Ended(NamedTuple):
+    """Worker ``number`` ended with ``exitcode`` (negative for a signal)."""
+
+    number: int
+    exitcode: int
+
+
+_REPORTS: tuple[type[Any], ...] = (ServerReady, Forked, Ended)
+
+
+def encode_report(report: Any) -> bytes:
+    """The frame of a report."""
+    body = pickle.dumps((_REPORTS.index(type(report)), *report), 5)
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode_report(body: bytes) -> Any:
+    """The report in a frame's body."""
+    tag, *fields = pickle.loads(body)  # noqa: S301 - read from a private socket to our own server
+    return _REPORTS[tag](*fields)
+
+
+def encode_setup(setup: ServerSetup) -> bytes:
+    """The frame of a fresh server's set-up."""
+    body = pickle.dumps(tuple(setup), 5)
+    return _LENGTH.pack(len(body)) + body
+
+
+def serve_fresh(control: socket.socket) -> None:
+    """Serve in a fresh interpreter: read the set-up, preload, then fork on request."""
+    (length,) = _LENGTH.unpack(_read_exactly(control, _LENGTH.size))
+    setup = ServerSetup(*pickle.loads(_read_exactly(control, length)))  # noqa: S301 - sent by our own parent
+    bootstrap.prepare(setup.preparation)
+    problems = _preload(setup.preload)
+    if setup.shared is not None:
+        try:
+            shared.install(pickle.loads(setup.shared))  # noqa: S301 - pickled by our own parent
+        except Exception:  # noqa: BLE001 - reported to the parent, which refuses to go on
+            problems.append(f"the share handles could not be loaded:\n{traceback.format_exc()}")
+    serve(control, problems)
+
+
+def serve_forked(control: socket.socket, handles: Mapping[str, Any] | None) -> None:
+    """Serve in a fork of the parent, which already holds everything."""
+    shared.become_worker()
+    shared.install(handles)
+    serve(control, [])
+
+
+def serve(control: socket.socket, problems: list[str]) -> None:
+    """Fork workers on request until the parent closes ``control``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name, handle in shared.installed().items():
+        preload = getattr(handle, "preload", None)
+        if callable(preload):
+            try:
+                preload()
+            except Exception:  # noqa: BLE001 - reported to the parent; workers then load for themselves
+                problems.append(f"preload() of shared[{name!r}] failed:\n{traceback.format_exc()}")
+    if threading.active_count() > 1:
+        names = sorted(
+            thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
+        )
+        problems.append(f"the fork server must have one thread; what it preloaded started {names}")
+    gc.collect()
+    gc.freeze()
+    control.sendall(encode_report(ServerReady(bootstrap.main_error, tuple(problems))))
+    children: dict[int, ForkProcess] = {}
+    child_ended, wake = socket.socketpair()
+    child_ended.setblocking(False)
+    wake.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    poller = select.poll()
+    poller.register(control.fileno(), select.POLLIN)
+    poller.register(child_ended.fileno(), select.POLLIN)
+    try:
+        while True:
+            ready = {descriptor for descriptor, _ in poller.poll()}
+            if child_ended.fileno() in ready:
+                with contextlib.suppress(BlockingIOError):
+                    child_ended.recv(4096)
+                _report_ended(control, children)
+            if control.fileno() in ready:
+                request, descriptors, _, _ = socket.recv_fds(control, REQUEST.size, DESCRIPTORS)
+                if not request:
+                    return
+                _fork(control, REQUEST.unpack(request)[0], descriptors, children, (child_ended, wake))
+    except OSError:
+        return  # the parent is gone
+    finally:
+        for child in children.values():
+            _kill(child)
+
+
+def _fork(
+    control: socket.socket,
+    number: int,
+    descriptors: Sequence[int],
+    children: dict[int, ForkProcess],
+    own: tuple[socket.socket, ...],
+) -> None:
+    context = multiprocessing.get_context("fork")
+    child = context.Process(
+        target=_run_child, args=(list(descriptors), (control, *own)), name=f"optengine-worker-{number}"
+    )
+    child.start()
+    for descriptor in descriptors:
+        os.close(descriptor)
+    children[number] = child
+    control.sendall(encode_report(Forked(number, child.pid or 0)))
+
+
+def _run_child(descriptors: list[int], server_ends: tuple[socket.socket, ...]) -> None:
+    signal.set_wakeup_fd(-1)
+    for end in server_ends:
+        end.close()
+    run_worker(socket.socket(fileno=descriptors[0]), *descriptors[1:], inherited=True)
+
+
+def _report_ended(control: socket.socket, children: dict[int, ForkProcess]) -> None:
+    for number, child in list(children.items()):
+        exitcode = child.exitcode
+        if exitcode is not None:
+            del children[number]
+            child.close()
+            control.sendall(encode_report(Ended(number, exitcode)))
+
+
+def _kill(child: ForkProcess) -> None:
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(OSError):
+            kill(child.pid or 0, signal.SIGKILL)
+    child.join()
+
+
+def _preload(modules: Sequence[str]) -> list[str]:
+    problems = []
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001 - reported to the parent by name
+            problems.append(f"module {module!r} could not be preloaded: {type(error).__name__}: {error}")
+    return problems
+
+
+def _read_exactly(control: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = control.recv(size - len(data))
+        if not part:
+            raise EOFError("the parent must send the server's set-up; it closed the socket")
+        data += part
+    return data

@@ -1,0 +1,186 @@
+"""The parent's side of one worker: its socket, its shared memory, and the chunks it has not answered."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from optengine.pool.protocol import (
+    SLOT_BUSY_NS,
+    SLOT_BYTES,
+    SLOT_MARK,
+    SLOT_STARTED_NS,
+    SLOT_TASKS,
+    FrameReader,
+    decode,
+    encode,
+    unmark,
+)
+from optengine.pool.regions import RegionCopier, RegionWriter, anonymous_file
+from optengine.pool.start import own_end
+
+if TYPE_CHECKING:
+    from optengine.pool.batch import Batch
+
+_RECEIVE_BYTES = 1 << 18
+_INBOX_LIMIT = 64 << 20
+_STACK_BYTES = 1 << 16
+
+
+@dataclass
+class InFlight:
+    """A chunk on its way: task ``indices`` of ``batch``; the first ``done`` are answered. ``alone``: isolated."""
+
+    chunk: int
+    batch: Batch
+    indices: Sequence[int]
+    alone: bool = False
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Tasks not answered yet."""
+        return len(self.indices) - self.done
+
+
+@dataclass
+class Verdict:
+    """Why the supervisor decided to kill a worker, and the task (chunk, position) it holds responsible."""
+
+    kind: Literal["timeout", "memory", "crash", "cancelled"]
+    message: str
+    task: tuple[int, int]
+
+
+@dataclass
+class WorkerHandle:
+    """One worker as the supervisor sees it. Owned by the supervisor's thread."""
+
+    number: int
+    seat: int
+    born: float = field(default_factory=time.monotonic)
+    pid: int | None = None
+    ready: bool = False
+    stopping: bool = False
+    revoking: bool = False
+    retired: bool = False
+    fed_at: float = 0.0
+    verdict: Verdict | None = None
+    kill_at: float | None = None
+    kill_stage: int = 0
+    lost_at: float | None = None
+    ended: bool = False
+    exitcode: int | None = None
+    peak_memory: int = 0
+    sent_tasks: int = 0
+    inflight: deque[InFlight] = field(default_factory=deque)
+    calls: set[int] = field(default_factory=set)
+    freed: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self.channel = own_end(ours)
+        self._theirs = theirs
+        self._status_file = anonymous_file("optengine-status")
+        os.ftruncate(self._status_file, mmap.PAGESIZE)
+        self._page = mmap.mmap(self._status_file, mmap.PAGESIZE)
+        self._slots = memoryview(self._page)[:SLOT_BYTES].cast("q")
+        self._dump_file = anonymous_file("optengine-stack")
+        self.inbox = RegionWriter(anonymous_file("optengine-inbox"), limit=_INBOX_LIMIT)
+        self.outbox = RegionCopier(anonymous_file("optengine-outbox"))
+        self._frames = FrameReader()
+        self._out = bytearray()
+        self._slots[SLOT_MARK] = -1
+
+    def descriptors(self) -> list[int]:
+        """What the worker is started with, in the order ``run_worker`` takes them."""
+        return [
+            self._theirs.fileno(),
+            self._status_file,
+            self.inbox.descriptor,
+            self.outbox.descriptor,
+            self._dump_file,
+        ]
+
+    def launched(self) -> None:
+        """Close the worker's end of the socket here, so that its death shows."""
+        self._theirs.close()
+
+    # ---- talking
+
+    def post(self, message: Any) -> None:
+        """Queue ``message``; :meth:`push` sends it."""
+        self._out += encode(message)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether queued bytes wait for room in the socket."""
+        return bool(self._out)
+
+    def push(self) -> None:
+        """Send what the socket takes now; never blocks. A broken socket shows when reading."""
+        try:
+            while self._out:
+                sent = self.channel.send(self._out, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                del self._out[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._out.clear()
+
+    def read(self) -> tuple[list[Any], bool]:
+        """Messages that have arrived, and whether the worker's end is closed; never blocks."""
+        try:
+            data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return [], False
+        except OSError:
+            return [], True
+        if not data:
+            return [], True
+        return [decode(body) for body in self._frames.feed(data)], False
+
+    # ---- what the worker is doing
+
+    def task_started(self) -> tuple[int, int]:
+        """(chunk, position) of the task started last; chunk -1 before the first."""
+        return unmark(self._slots[SLOT_MARK])
+
+    def started_s(self) -> float | None:
+        """Monotonic time at which the running task started; ``None`` when none runs."""
+        nanoseconds = self._slots[SLOT_STARTED_NS]
+        return nanoseconds / 1e9 if nanoseconds else None
+
+    @property
+    def tasks(self) -> int:
+        """Tasks finished in this process."""
+        return self._slots[SLOT_TASKS]
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds spent in tasks in this process."""
+        return self._slots[SLOT_BUSY_NS] / 1e9
+
+    def stack(self) -> str | None:
+        """The Python stacks the worker dumped, if any."""
+        text = os.pread(self._dump_file, _STACK_BYTES, 0).decode(errors="replace")
+        return text or None
+
+    def stack_size(self) -> int:
+        """Bytes dumped so far."""
+        return os.fstat(self._dump_file).st_size
+
+    def close(self) -> None:
+        """Release every descriptor and mapping."""
+        self.channel.close()
+        self._theirs.close()
+        self._slots.release()
+        self._page.close()
+        for descriptor in (self._status_file, self._dump_file, self.inbox.descriptor, self.outbox.descriptor):
+            os.close(descriptor)

@@ -1,0 +1,149 @@
+"""Shared memory for large buffers: one anonymous file per direction and worker.
+
+The writer (parent for arguments, worker for results) owns the space and hands out regions; the reader tells the
+writer which regions it has finished with. The files have no name, so nothing can be left behind. The parent
+only uses ``pread``/``pwrite``: a full memory or a truncated file is an error there, never a SIGBUS.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import tempfile
+import weakref
+from typing import Any
+
+_PAGE = 4096
+_FIRST_SIZE = 1 << 21
+
+
+def anonymous_file(label: str) -> int:
+    """Descriptor of an empty, nameless file in memory (an unlinked temporary file where there is no memfd)."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(label, os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix=label) as file:
+        return os.dup(file.fileno())
+
+
+class RegionWriter:
+    """Allocates regions of one file and fills them. Not thread-safe: one owner."""
+
+    def __init__(self, descriptor: int, *, limit: int) -> None:
+        self.descriptor = descriptor
+        self._limit = limit
+        self._size = 0
+        self._free: list[tuple[int, int]] = []
+        self._used: dict[int, int] = {}
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes in regions not freed yet."""
+        return sum(self._used.values())
+
+    def put(self, buffer: memoryview | bytes) -> tuple[int, int] | None:
+        """Copy ``buffer`` in and return its (offset, size); ``None`` when there is no room for it."""
+        view = memoryview(buffer).cast("B")
+        offset = self._allocate(view.nbytes)
+        if offset is None:
+            return None
+        done = 0
+        try:
+            while done < view.nbytes:
+                done += os.pwrite(self.descriptor, view[done:], offset + done)
+        except OSError:
+            self.free(offset)
+            return None
+        return offset, view.nbytes
+
+    def free(self, offset: int) -> None:
+        """Make the region at ``offset`` available again; unknown offsets are ignored."""
+        size = self._used.pop(offset, None)
+        if size is None:
+            return
+        spans = sorted([*self._free, (offset, size)])
+        merged: list[tuple[int, int]] = []
+        for start, length in spans:
+            if merged and merged[-1][0] + merged[-1][1] == start:
+                merged[-1] = (merged[-1][0], merged[-1][1] + length)
+            else:
+                merged.append((start, length))
+        self._free = merged
+
+    def _allocate(self, size: int) -> int | None:
+        size = max(_PAGE, -(-size // _PAGE) * _PAGE)
+        for at, (start, length) in enumerate(self._free):
+            if length >= size:
+                if length == size:
+                    del self._free[at]
+                else:
+                    self._free[at] = (start + size, length - size)
+                self._used[start] = size
+                return start
+        # One buffer may always be as large as it likes; several at once stay below the limit.
+        if self._used and self.used_bytes + size > self._limit:
+            return None
+        grown = max(_FIRST_SIZE, size, self._size)
+        try:
+            os.ftruncate(self.descriptor, self._size + grown)
+        except OSError:
+            return None
+        start, self._size = self._size, self._size + grown
+        self._used[start] = grown
+        self.free(start)
+        return self._allocate(size)
+
+
+class RegionCopier:
+    """Reads regions by copying them out (the parent's side)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def take(self, offset: int, size: int) -> bytearray:
+        """A fresh copy of the region. Raises ``EOFError`` if the file is shorter than promised."""
+        copy = bytearray(size)
+        view = memoryview(copy)
+        done = 0
+        while done < size:
+            count = os.preadv(self.descriptor, [view[done:]], offset + done)
+            if count == 0:
+                raise EOFError(
+                    f"a result region of {size} bytes must be complete; the worker's file ends early"
+                )
+            done += count
+        return copy
+
+
+class RegionMapper:
+    """Reads regions without a copy (the worker's side): arrays lie directly in the shared memory.
+
+    A region counts as released when the last object that looks into it is gone, which a weak reference
+    observes; so a task may keep an argument as long as it likes.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.released: list[int] = []
+        self._mapping: mmap.mmap | None = None
+        self._watched: dict[int, weakref.ref[Any]] = {}
+
+    def take(self, offset: int, size: int) -> Any:
+        """A writable buffer over the region."""
+        if self._mapping is None or offset + size > len(self._mapping):
+            # The old mapping lives on for as long as buffers point into it.
+            self._mapping = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
+        window = (ctypes.c_char * size).from_buffer(self._mapping, offset)
+        self._watched[offset] = weakref.ref(window, lambda _, offset=offset: self._release(offset))
+        return window
+
+    def _release(self, offset: int) -> None:
+        self._watched.pop(offset, None)
+        self.released.append(offset)
+
+    def drain(self) -> tuple[int, ...]:
+        """Offsets released since the last call."""
+        count = len(self.released)
+        done = tuple(self.released[:count])
+        del self.released[:count]
+        return done

@@ -1,0 +1,114 @@
+"""Progress of a batch: done, failed, rate and remaining time, shown by tqdm or given to a callable."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True)
+class ProgressState:
+    """How far a batch is. ``rate`` in tasks per second and ``eta_s`` in seconds are ``None`` until known."""
+
+    total: int
+    done: int
+    failed: int
+    elapsed_s: float
+    rate: float | None
+    eta_s: float | None
+
+
+ProgressOption = bool | Callable[[ProgressState], Any]
+
+
+class Estimate:
+    """Remaining time from the mean rate so far, blended with the recent rate.
+
+    The mean over the whole run is the steadier guess for equal tasks; the recent rate follows a change. Both count half.
+    ``recent_s`` is the time constant of the recent rate in seconds.
+    """
+
+    def __init__(self, total: int, now: float, recent_s: float = 5.0) -> None:
+        self._total = total
+        self._began = now
+        self._last_time = now
+        self._last_ended = 0
+        self._recent: float | None = None
+        self._recent_s = recent_s
+
+    def state(self, done: int, failed: int, now: float) -> ProgressState:
+        """The progress at time ``now`` (seconds, any monotonic origin)."""
+        ended = done + failed
+        elapsed = now - self._began
+        step = now - self._last_time
+        if step > 0 and ended > self._last_ended:
+            rate = (ended - self._last_ended) / step
+            weight = 1.0 if self._recent is None else min(1.0, step / self._recent_s)
+            self._recent = rate if self._recent is None else self._recent + weight * (rate - self._recent)
+            self._last_time, self._last_ended = now, ended
+        if not ended or elapsed <= 0 or self._recent is None:
+            return ProgressState(self._total, done, failed, elapsed, None, None)
+        rate = 0.5 * (ended / elapsed + self._recent)
+        # Time since the last arrival already belongs to the task under way.
+        remaining = (self._total - ended) / rate - (now - self._last_time)
+        return ProgressState(self._total, done, failed, elapsed, rate, max(0.0, remaining))
+
+
+class Progress:
+    """Shows the progress of one batch while in its ``with`` block.
+
+    ``option``: ``False`` nothing, ``True`` a tqdm bar if standard error is a terminal, or a callable.
+    """
+
+    def __init__(
+        self, total: int, option: ProgressOption, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._estimate = Estimate(total, clock())
+        self._callback = option if callable(option) else None
+        self._bar: Any = _bar(total) if option is True else None
+        self._shown = 0
+
+    @property
+    def interval_s(self) -> float | None:
+        """How often :meth:`update` should be called; ``None``: not at all while waiting."""
+        return None if self._bar is None and self._callback is None else INTERVAL_S
+
+    def update(self, done: int, failed: int) -> None:
+        """Show that ``done`` tasks succeeded and ``failed`` did not."""
+        if self._bar is None and self._callback is None:
+            return
+        state = self._estimate.state(done, failed, self._clock())
+        if self._callback is not None:
+            self._callback(state)
+        if self._bar is not None:
+            ended = done + failed
+            eta = "" if state.eta_s is None else f", {state.eta_s:.0f} s left"
+            self._bar.set_postfix_str(f"{failed} failed{eta}", refresh=False)
+            self._bar.update(ended - self._shown)
+            self._shown = ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(total: int) -> Any:
+    if not sys.stderr.isatty():
+        return None
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, unit="task", dynamic_ncols=True)
