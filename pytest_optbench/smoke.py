@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from .measure.arm import Arm
+from .measure.arm import Arms
 from .measure.equivalence import check
+from .measure.errors import ArmRaised
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,12 @@ def smoke(
     single: bool,
 ) -> Smoke | dict[str, Smoke]:
     """Return one `Smoke` (``single``), or one by candidate; a difference in results fails the test."""
-    reference = Arm("baseline", baseline, setup)
-    for name, candidate in candidates.items():
-        equivalence = check(reference, Arm(name, candidate, setup), equal)
+    try:
+        with Arms(baseline, candidates, setup) as arms:
+            found = check(arms, equal)
+    except ArmRaised as error:
+        raise error.original from None  # a plain test run should show the arm's own traceback
+    for name, equivalence in found.items():
         if not equivalence.passed:
             pytest.fail(f"optbench: {name} is not equivalent: {equivalence.message}", pytrace=False)
     return Smoke() if single else {name: Smoke() for name in candidates}
@@ -42,4 +46,5 @@ def smoke(
 
 def call_once(work: Callable[..., Any], setup: Callable[..., Any] | None) -> None:
     """Call ``work`` once, with its set-up."""
-    Arm("work", work, setup).call_once()
+    with Arms(work, {"again": work}, setup) as arms:
+        arms.baseline.once()

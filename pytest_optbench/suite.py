@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .options import Settings
-from .report import Index, github, terminal, write_decision, write_index
+from .report import github, terminal, write_decision, write_index
 from .store.errors import StoreError
 
 Document = dict[str, Any]
@@ -71,8 +71,11 @@ class Suite:
         if not self._documents and not self._errors:
             return
         terminalreporter.section("optbench")
-        for line in terminal.table(list(self._documents.values()), self._report_dir()):
-            terminalreporter.write_line(line)
+        colours = {"ACCEPT": {"green": True}, "REJECT": {"red": True}, "INCONCLUSIVE": {"yellow": True}}
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        width = terminalreporter._tw.fullwidth
+        for line in terminal.table(list(self._documents.values()), self._report_dir(), width, encoding):
+            terminalreporter.write_line(line, **colours.get(line.verdict or "", {}))
         for message in (*self._demoted, *self._errors):
             terminalreporter.write_line(f"optbench: {message}", red=True)
 
@@ -102,7 +105,7 @@ class Suite:
         try:
             for document in documents:
                 write_decision(folder, document, templates)
-            index: Index = write_index(folder, templates)
+            index = write_index(folder, templates)
         except StoreError as error:
             self._errors.append(str(error))
             return

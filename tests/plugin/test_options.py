@@ -1,0 +1,140 @@
+"""Options are parsed strictly, combined in a fixed order, and a wrong one stops the run with its cure."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import FASTER, Bench
+
+from pytest_optbench.options import (
+    OptionError,
+    Settings,
+    benchmark_settings,
+    parse_cpus,
+    parse_slowdown,
+    parse_time_saved,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "saved"),
+    [("5%", 0.05), ("0.05", 0.05), (0.05, 0.05), ("1.25x", 0.2), ("2X", 0.5), ("0", 0.0), ("74.97 %", 0.7497)],
+)
+def test_a_speedup_is_time_saved_or_a_ratio(text: object, saved: float) -> None:
+    """Percent and fraction mean time saved; a number with x means baseline / optimized."""
+    assert parse_time_saved(text) == pytest.approx(saved)
+
+
+@pytest.mark.parametrize("text", ["fast", "5", "100%", "-5%", "0.9x", "nan", "inf", "", "x", "%", "0x", None])
+def test_a_nonsense_speedup_is_refused(text: object) -> None:
+    """The message repeats what was received and shows the three accepted forms."""
+    with pytest.raises(OptionError, match=r"received .*write 5% or 0.05"):
+        parse_time_saved(text)
+
+
+@pytest.mark.parametrize(("text", "extra"), [("5%", 0.05), ("0.05", 0.05), ("1.05x", 0.05)])
+def test_a_slowdown_is_extra_time_or_a_ratio(text: str, extra: float) -> None:
+    """Percent and fraction mean extra time; a number with x is optimized / baseline."""
+    assert parse_slowdown(text) == pytest.approx(extra)
+
+
+@pytest.mark.parametrize("text", ["0", "-1%", "0.9x", "500%", "slow"])
+def test_a_nonsense_slowdown_is_refused(text: str) -> None:
+    """A margin of nothing or of more than double time is refused."""
+    with pytest.raises(OptionError, match="received"):
+        parse_slowdown(text)
+
+
+def test_cpus_must_be_usable() -> None:
+    """A list may name single CPUs and ranges, but only those the process may use."""
+    assert parse_cpus("0") == (0,)
+    with pytest.raises(OptionError, match="this process may use"):
+        parse_cpus("0,4095")
+    with pytest.raises(OptionError, match="CPU numbers such as"):
+        parse_cpus("all")
+
+
+def test_precedence_is_command_line_then_ini_then_marker_then_call() -> None:
+    """What the run fixed cannot be changed by a test; a marker beats the call."""
+    run = Settings(enabled=True, trials=12, min_speedup=0.2)
+    fixed = frozenset({"enabled", "trials"})
+    settings = benchmark_settings(run, fixed, {"trials": 20, "alpha": 0.01}, {"alpha": 0.1, "gate": "off"})
+    assert (settings.trials, settings.alpha, settings.gate) == (12, 0.01, "off")
+    assert settings.min_speedup == 0.05
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--optbench-trials=9"], "at least 10 pairs are needed*received 9*--optbench-quick"),
+        (["--optbench-trials=ten"], "--optbench-trials*whole number*'ten'"),
+        (["--optbench-max-trials=5"], "--optbench-max-trials*at least --optbench-trials (10), received 5"),
+        (["--optbench-min-speedup=fast"], "--optbench-min-speedup*'fast'*write 5%"),
+        (["--optbench-gate=soft"], "--optbench-gate*strict, lenient, off*'soft'"),
+        (["--optbench-goal=win"], "--optbench-goal*speedup, no-regression*'win'"),
+        (["--optbench-alpha=2"], "--optbench-alpha*above 0 and at most 0.5*'2'"),
+        (["--optbench-max-time=0"], "--optbench-max-time*positive number of seconds*'0'"),
+        (["--optbench-cpus=9999"], "--optbench-cpus*may use*'9999'"),
+        (["--optbench-seed=-1"], "--optbench-seed*at least 0, received -1"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(bench: Bench, args: list[str], message: str) -> None:
+    """The run stops before any test with exit status 4 and names option, value and cure."""
+    bench.file(FASTER)
+    result = bench.run_here(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+def test_ini_keys_bear_the_options_names(bench: Bench) -> None:
+    """Every option has an ini key with underscores; the command line wins over it."""
+    bench.file("[pytest]\noptbench = true\noptbench_min_speedup = 1%\noptbench_report_dir = out\n", "pytest.ini")
+    bench.file(FASTER)
+    assert bench.plain_here("--optbench-min-speedup=1.2x").ret == 0
+    assert bench.only("out")["margin"] == pytest.approx(1.2)
+    assert bench.plain_here().ret == 0
+    assert bench.only("out")["margin"] == pytest.approx(1 / 0.99)
+
+
+def test_a_wrong_ini_value_names_its_key(bench: Bench) -> None:
+    """A bad value in the ini file is a usage error although --optbench is off."""
+    bench.file("[pytest]\noptbench_trials = 3\n", "pytest.ini")
+    bench.file("def test_other():\n    pass\n")
+    result = bench.plain_here()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*at least 10 pairs*"])
+
+
+def test_marker_keys_describe_the_benchmark(bench: Bench) -> None:
+    """Title, group, rank, expected gain, notes and margins come from the marker."""
+    bench.file(
+        FASTER.replace(
+            "def test_gain",
+            "import pytest\n@pytest.mark.optbench(title='Closed form', group='sums', rank=3, expected='90%', "
+            "min_speedup='1.5x', notes='n', risks=['r'])\ndef test_gain",
+        )
+    )
+    assert bench.run_here().ret == 0
+    document = bench.only()
+    assert [document[k] for k in ("title", "group", "rank", "expected", "notes", "risks")] == [
+        "Closed form", "sums", 3, 0.9, "n", ["r"],
+    ]  # fmt: skip
+    assert document["margin"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("speedup='5%'", "*@pytest.mark.optbench knows the keys *title*min_speedup*received 'speedup'*"),
+        ("report_dir='x'", "*knows the keys*received 'report_dir'*"),
+        ("'title'", "*takes keywords only*"),
+        ("trials=3", "*at least 10 pairs*received 3*"),
+        ("expected='soon'", "*expected: *'soon'*"),
+    ],
+)
+def test_a_wrong_marker_fails_the_test_by_name(bench: Bench, marker: str, message: str) -> None:
+    """An unknown or nonsensical marker key is an error of that test, without a traceback."""
+    bench.file(FASTER.replace("def test_gain", f"import pytest\n@pytest.mark.optbench({marker})\ndef test_gain"))
+    result = bench.run_here()
+    assert result.ret != 0
+    result.stdout.fnmatch_lines([message])
+    assert "Traceback" not in result.stdout.str()
