@@ -39,7 +39,10 @@ class Equivalence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The numbers criteria look at, as fractions of time saved and p-values; None when unknown."""
+    """The numbers criteria look at, as fractions of time saved and p-values; None when unknown.
+
+    rank_p is only given where the rank test must confirm the result, at a repeated attempt.
+    """
 
     pairs: int
     saved: float | None = None
@@ -50,9 +53,11 @@ class Evidence:
     p_zero: float | None = None
     shown: bool = False
     total_agrees: bool = False
+    rank_p: float | None = None
+    rank_agrees: bool | None = None
 
 
-def _at_least(value: float, required: float, passed: bool) -> str:
+def _telling(value: float, required: float, passed: bool) -> str:
     """Return `value` with enough digits that it does not look like `required` when it misses it."""
     for digits in (2, 4, 6):
         text = percent(value, digits)
@@ -65,13 +70,13 @@ def criteria(
     evidence: Evidence, goal: Goal, equivalence: Equivalence, control: Control | None, alpha: float
 ) -> tuple[Criterion, ...]:
     """Return the rows for one decision. `alpha` is the two-sided level of the test against zero."""
-    least = 1.0 - goal.time_ratio  # time saved that must be shown; negative for "no-regression"
     speedup = goal.kind == "speedup"
-    bound = f">= {short_percent(goal.margin)}" if speedup else f"slowdown <= {short_percent(goal.margin)}"
+    bound = "time saved, lower bound" if speedup else "slowdown, upper bound"
+    total = "total time saved" if speedup else "total slowdown"
     rows = [
         Criterion("pairs", f">= {MIN_PAIRS}", str(evidence.pairs), evidence.pairs >= MIN_PAIRS),
-        _bound_row("time saved, lower bound", bound, evidence.saved_low, least, evidence.shown),
-        _bound_row("total time saved", bound, evidence.total_saved, least, evidence.total_agrees),
+        _bound_row(bound, evidence.saved_low, goal, evidence.shown),
+        _bound_row(total, evidence.total_saved, goal, evidence.total_agrees),
         Criterion(
             "p against the threshold",
             "n/a" if evidence.limit is None else f"<= {evidence.limit:.3g}",
@@ -79,6 +84,9 @@ def criteria(
             None if evidence.p is None else evidence.shown,
         ),
     ]
+    if evidence.rank_p is not None:
+        required = "n/a" if evidence.limit is None else f"<= {evidence.limit:.3g} (repeated attempt)"
+        rows.append(Criterion("rank test p", required, p_value(evidence.rank_p), bool(evidence.rank_agrees)))
     if speedup:
         p = evidence.p_zero
         passed = None if p is None or evidence.saved is None else p < alpha and evidence.saved > 0.0
@@ -103,10 +111,12 @@ def criteria(
     return tuple(rows)
 
 
-def _bound_row(name: str, required: str, value: float | None, least: float, passed: bool) -> Criterion:
-    if value is None:
+def _bound_row(name: str, saved: float | None, goal: Goal, passed: bool) -> Criterion:
+    speedup = goal.kind == "speedup"
+    required = f"{'>=' if speedup else '<='} {short_percent(goal.margin)}"
+    if saved is None:
         return Criterion(name, required, "n/a", None)
-    return Criterion(name, required, _at_least(value, least, passed), passed)
+    return Criterion(name, required, _telling(saved if speedup else -saved, goal.margin, passed), passed)
 
 
 def _equivalence_row(equivalence: Equivalence) -> Criterion:

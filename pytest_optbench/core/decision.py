@@ -22,11 +22,11 @@ from pytest_optbench.core.diagnose import Finding, diagnose, order_effect, tied_
 from pytest_optbench.core.distributions import t_critical, t_upper
 from pytest_optbench.core.estimate import huber, least_squares, total_time
 from pytest_optbench.core.goal import Goal
-from pytest_optbench.core.judge import LookResult, look
+from pytest_optbench.core.judge import LookResult, look, rank_confirms
 from pytest_optbench.core.multiplicity import attempt_alpha, sequential_p
 from pytest_optbench.core.pairs import Pairs
 from pytest_optbench.core.power import pairs_needed, smallest_detectable
-from pytest_optbench.core.ranks import RankTest, crossover
+from pytest_optbench.core.ranks import RankTest, crossover, crossover_below
 from pytest_optbench.core.sequential import MIN_PAIRS, PlanError, Schedule
 from pytest_optbench.core.verdicts import EXPLANATION, Reason, Verdict, verdict_of
 from pytest_optbench.core.wording import percent, short_percent, times
@@ -259,7 +259,11 @@ def decide(
         equivalence=equivalence,
         control=control,
         criteria=criteria(
-            _evidence(pairs, effect, companions, goal), goal, equivalence, control, COMPANION_ALPHA
+            _evidence(pairs, effect, companions, schedule, taken, goal),
+            goal,
+            equivalence,
+            control,
+            COMPANION_ALPHA,
         ),
         diagnostics=findings,
         pairs_needed=needed,
@@ -383,9 +387,21 @@ def _companions(pairs: Pairs) -> Companions:
     )
 
 
-def _evidence(pairs: Pairs, effect: Effect | None, companions: Companions | None, goal: Goal) -> Evidence:
+def _evidence(
+    pairs: Pairs,
+    effect: Effect | None,
+    companions: Companions | None,
+    schedule: Schedule,
+    looks: tuple[LookResult, ...],
+    goal: Goal,
+) -> Evidence:
     if effect is None or companions is None:
         return Evidence(len(pairs))
+    rank_p = rank_agrees = None
+    if schedule.attempt > 1 and looks and looks[-1].n == len(pairs):
+        plan = schedule.with_accepted(schedule.candidates - looks[-1].competing)
+        rank_p = scalar(crossover_below(pairs.log_ratio, pairs.order, goal.log_threshold)[0])
+        rank_agrees = bool(rank_confirms(pairs.log_ratio, pairs.order, plan, looks[-1].index, goal)[0])
     saved, low, _ = effect.saved
     total_ratio = companions.total_ratio[0]
     return Evidence(
@@ -398,6 +414,8 @@ def _evidence(pairs: Pairs, effect: Effect | None, companions: Companions | None
         p_zero=effect.p_zero,
         shown=effect.high <= goal.log_threshold,
         total_agrees=float(pairs.optimized_s.mean() / pairs.baseline_s.mean()) <= goal.time_ratio,
+        rank_p=rank_p,
+        rank_agrees=rank_agrees,
     )
 
 

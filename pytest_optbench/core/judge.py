@@ -4,6 +4,10 @@ The rule compares the interval at this look's limit with the threshold: ACCEPT w
 and the total time agrees; REJECT when all of it lies on the wrong side; stop as futile when reaching the
 threshold at the last look is unlikely (conditional power below 5 % under the current trend; this cannot
 raise the error). `judge_rows` is the rule for many sessions at once; `look` is its one-row case.
+
+A repeated attempt spends so little error that the tail of the t distribution is no longer to be trusted:
+under interference in step with the pairs, 20 attempts at 4.9 % were accepted in 7.4 % of simulations. From
+the second attempt on the exact rank test must therefore meet the same limit, which brings that to 2.7 %.
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pytest_optbench.core.arrays import BoolArray, FloatArray, IntArray, scalar
 from pytest_optbench.core.distributions import normal_critical, normal_upper, t_critical, t_upper
 from pytest_optbench.core.estimate import Estimate, TotalTime, huber, total_time
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.pairs import Pairs
+from pytest_optbench.core.ranks import crossover_below
 from pytest_optbench.core.sequential import MIN_PAIRS, PlanError, Schedule
 from pytest_optbench.core.verdicts import Reason, Verdict, verdict_of
 
@@ -91,12 +97,26 @@ class LookResult:
     competing: int = 1
 
 
-def judge_rows(estimate: Estimate, total: TotalTime, schedule: Schedule, k: int, goal: Goal) -> JudgedRows:
+def judge_rows(
+    estimate: Estimate,
+    total: TotalTime,
+    schedule: Schedule,
+    k: int,
+    goal: Goal,
+    confirmed: BoolArray | None = None,
+) -> JudgedRows:
     """Return the outcome of look k (0-based) for R sessions.
 
     estimate and total must hold the first `schedule.looks[k]` pairs; total's interval should have level
-    1 - 2 * schedule.limits[k].
+    1 - 2 * schedule.limits[k]. confirmed, see `rank_confirms`, is needed for a repeated attempt.
+
+    Raises:
+        ValueError: a repeated attempt without `confirmed`.
     """
+    if confirmed is None:
+        if schedule.attempt > 1:
+            raise ValueError(f"attempt {schedule.attempt} needs the rank test to confirm, got confirmed=None")
+        confirmed = np.ones(len(estimate.theta), dtype=bool)
     n, limit = schedule.looks[k], schedule.limits[k]
     last = k == len(schedule.looks) - 1
     threshold = goal.log_threshold
@@ -116,17 +136,30 @@ def judge_rows(estimate: Estimate, total: TotalTime, schedule: Schedule, k: int,
         (Reason.INVALID_MEASUREMENT, ~estimate.valid),
         (Reason.TOO_FEW_PAIRS, np.full(len(theta), few and last)),
         (Reason.UNDECIDED, np.full(len(theta), few)),
-        (Reason.DEMONSTRATED, shown & total_agrees),
+        (Reason.DEMONSTRATED, shown & total_agrees & confirmed),
         (Reason.TOTAL_TIME, shown & total_refuted),
         (Reason.SLOWER, slower),
         (Reason.BELOW_THRESHOLD, refuted),
-        (Reason.TAIL_RISK, shown & last),
+        (Reason.TAIL_RISK, shown & ~total_agrees & last),
         (Reason.NOT_DEMONSTRATED, np.full(len(theta), last)),
         (Reason.FUTILE, ~shown & futile),
     ]
     codes = [np.int64(OUTCOMES.index(reason)) for reason, _ in rules]
     outcome: IntArray = np.select([mask for _, mask in rules], codes, default=np.int64(0))
     return JudgedRows(outcome, low, high, p, power)
+
+
+def rank_confirms(
+    log_ratio: ArrayLike, order: ArrayLike, schedule: Schedule, k: int, goal: Goal
+) -> BoolArray:
+    """Return where the exact rank test against the threshold meets the limit of look k, rows (R, n).
+
+    At the last look complete separation of the two orders is enough, so a short plan can still accept.
+    """
+    p, least = crossover_below(log_ratio, order, goal.log_threshold)
+    last = k == len(schedule.looks) - 1
+    agrees: BoolArray = p <= np.maximum(schedule.limits[k], least if last else 0.0)
+    return agrees
 
 
 def _conditional_power(p: FloatArray, n: int, schedule: Schedule, goal: Goal) -> FloatArray:
@@ -174,7 +207,10 @@ def look(pairs: Pairs, schedule: Schedule, k: int, goal: Goal) -> LookResult:
         )  # fmt: skip
     estimate = huber(pairs.log_ratio, pairs.order)
     total = total_time(pairs.baseline_s, pairs.optimized_s, alpha=2.0 * limit)
-    rows = judge_rows(estimate, total, schedule, k, goal)
+    confirmed = None
+    if schedule.attempt > 1:
+        confirmed = rank_confirms(pairs.log_ratio, pairs.order, schedule, k, goal)
+    rows = judge_rows(estimate, total, schedule, k, goal, confirmed)
     reason = OUTCOMES[int(rows.outcome[0])]
     power = scalar(rows.conditional_power)
     return LookResult(

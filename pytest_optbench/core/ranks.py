@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pytest_optbench.core.arrays import FloatArray
+from pytest_optbench.core.arrays import FloatArray, as_rows
 from pytest_optbench.core.distributions import normal_critical, normal_upper
 
 CROSSOVER = "crossover Mann-Whitney (Hodges-Lehmann)"
@@ -62,11 +62,16 @@ def _signed_rank_shares(n: int) -> FloatArray:
     return shares
 
 
-def _lower_tail(shares: FloatArray | None, value: float, mean: float, sd: float) -> float:
+def _lower_tail(shares: FloatArray | None, values: FloatArray, mean: float, sd: float) -> FloatArray:
     """Return P(X <= value) for a statistic symmetric around its mean; half counts round up (larger p)."""
     if shares is None:
-        return float(normal_upper(-(value + 0.5 - mean) / sd))
-    return float(shares[: math.floor(value + 0.5 + 1e-9) + 1].sum())
+        return np.asarray(normal_upper(-(values + 0.5 - mean) / sd))
+    tail: FloatArray = np.cumsum(shares)[np.floor(values + 0.5).astype(np.int64)]
+    return tail
+
+
+def _mann_whitney_moments(m: int, n: int) -> tuple[float, float]:
+    return m * n / 2.0, math.sqrt(m * n * (m + n + 1) / 12.0)
 
 
 def _order_statistic(shares: FloatArray | None, alpha: float, mean: float, sd: float) -> int:
@@ -82,7 +87,7 @@ def _result(
     ordered = np.sort(points)
     k = _order_statistic(shares, alpha, mean, sd)
     smaller = min(statistic, 2.0 * mean - statistic)
-    p = min(1.0, 2.0 * _lower_tail(shares, smaller, mean, sd))
+    p = min(1.0, 2.0 * float(_lower_tail(shares, np.array([smaller]), mean, sd)[0]))
     low, high = (float(ordered[k - 1]), float(ordered[len(ordered) - k])) if k else (-math.inf, math.inf)
     return RankTest(statistic, p, float(np.median(ordered)), low, high)
 
@@ -97,7 +102,7 @@ def mann_whitney(first: ArrayLike, second: ArrayLike, alpha: float = 0.05) -> Ra
     differences = (a[:, None] - b[None, :]).reshape(-1)
     statistic = float((differences > 0).sum() + 0.5 * (differences == 0).sum())
     shares = _mann_whitney_shares(m, n) if max(m, n) <= _EXACT_LIMIT else None
-    mean, sd = m * n / 2.0, math.sqrt(m * n * (m + n + 1) / 12.0)
+    mean, sd = _mann_whitney_moments(m, n)
     return _result(differences, statistic, shares, mean, sd, alpha)
 
 
@@ -111,6 +116,33 @@ def crossover(log_ratio: ArrayLike, order: ArrayLike, alpha: float = 0.05) -> Ra
     return RankTest(
         doubled.statistic, doubled.p, doubled.estimate / 2.0, doubled.low / 2.0, doubled.high / 2.0
     )
+
+
+def crossover_below(
+    log_ratio: ArrayLike, order: ArrayLike, threshold: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the exact one-sided p-value of "theta is below threshold" for rows (R, n), and its least value.
+
+    Both have shape (R,). The least value is reached when the two orders separate completely; below
+    it the random order alone cannot support any claim, however small the t-test makes its p-value.
+    """
+    d, x = as_rows(log_ratio), as_rows(order)
+    n = d.shape[1]
+    counts = (x > 0).sum(1)
+    p, least = np.ones(len(d)), np.ones(len(d))
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        m = int(count)
+        if m in (0, n):
+            continue
+        grouped = np.take_along_axis(d[rows], np.argsort(-x[rows], axis=1, kind="stable"), 1)
+        sums = grouped[:, :m, None] + grouped[:, None, m:] - 2.0 * threshold
+        statistic = (sums > 0).sum((1, 2)) + 0.5 * (sums == 0).sum((1, 2))
+        shares = _mann_whitney_shares(m, n - m) if max(m, n - m) <= _EXACT_LIMIT else None
+        mean, sd = _mann_whitney_moments(m, n - m)
+        p[rows] = _lower_tail(shares, statistic, mean, sd)
+        least[rows] = _lower_tail(shares, np.zeros(1), mean, sd)
+    return np.where(np.isnan(d).any(1), 1.0, p), least
 
 
 def wilcoxon(differences: ArrayLike, null: float = 0.0, alpha: float = 0.05) -> RankTest:

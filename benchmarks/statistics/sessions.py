@@ -1,0 +1,93 @@
+"""Run the shipped decision rule on many simulated sessions at once, for any true effect."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_optbench.core.arrays import BoolArray, FloatArray, IntArray
+from pytest_optbench.core.estimate import Estimate, TotalTime, huber, total_time
+from pytest_optbench.core.goal import Goal
+from pytest_optbench.core.judge import judge_rows, rank_confirms
+from pytest_optbench.core.sequential import Schedule
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Both estimates of R sessions at every look of a plan, without any true effect.
+
+    log_ratio and order (R, n) are what they were made from.
+    """
+
+    schedule: Schedule
+    log_ratio: FloatArray
+    order: FloatArray
+    estimates: tuple[Estimate, ...]
+    totals: tuple[TotalTime, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the rule did in R sessions: accepted or not, pairs used, interval at the stop covers the truth."""
+
+    accepted: BoolArray
+    pairs: IntArray
+    covered: BoolArray
+
+    @property
+    def accept_rate(self) -> float:
+        """Share of sessions that ended in ACCEPT."""
+        return float(self.accepted.mean())
+
+    @property
+    def mean_pairs(self) -> float:
+        """Average number of pairs to the decision."""
+        return float(self.pairs.mean())
+
+    @property
+    def coverage(self) -> float:
+        """Share of sessions whose interval at the stop contains the true ratio."""
+        return float(self.covered.mean())
+
+
+def at_looks(
+    log_ratio: FloatArray,
+    order: FloatArray,
+    baseline: FloatArray,
+    optimized: FloatArray,
+    schedule: Schedule,
+) -> Looks:
+    """Return the shipped estimates at every look; all arrays (R, n), baseline and optimized in seconds."""
+    estimates, totals = [], []
+    for n, limit in zip(schedule.looks, schedule.limits, strict=True):
+        estimates.append(huber(log_ratio[:, :n], order[:, :n]))
+        totals.append(total_time(baseline[:, :n], optimized[:, :n], 2.0 * limit))
+    return Looks(schedule, log_ratio, order, tuple(estimates), tuple(totals))
+
+
+def run(looks: Looks, time_saved: float, goal: Goal, schedule: Schedule | None = None) -> Outcome:
+    """Return the decisions when the optimized arm truly saves `time_saved` of the time.
+
+    schedule: other limits at the same looks, such as those of a later attempt.
+    """
+    plan = schedule or looks.schedule
+    effect = math.log1p(-time_saved)
+    rows = len(looks.estimates[0].theta)
+    accepted, covered = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+    pairs = np.full(rows, plan.looks[-1], dtype=np.int64)
+    open_ = np.ones(rows, dtype=bool)
+    for k, (estimate, total) in enumerate(zip(looks.estimates, looks.totals, strict=True)):
+        confirmed = None
+        if plan.attempt > 1:
+            n = plan.looks[k]
+            shifted = looks.log_ratio[:, :n] + effect
+            confirmed = rank_confirms(shifted, looks.order[:, :n], plan, k, goal)
+        judged = judge_rows(estimate.shifted(effect), total.shifted(effect), plan, k, goal, confirmed)
+        stop = open_ & judged.stopped
+        accepted |= stop & judged.accepted
+        covered |= stop & (judged.low <= effect) & (effect <= judged.high)
+        pairs[stop] = plan.looks[k]
+        open_ &= ~stop
+    return Outcome(accepted, pairs, covered)
