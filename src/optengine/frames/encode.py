@@ -11,11 +11,9 @@ import pyarrow as pa
 
 from optengine.frames.encode_arrow import encode_arrow
 from optengine.frames.encode_index import encode_index, encode_labels
-from optengine.frames.encode_values import Spec, encode_values, one_chunk
+from optengine.frames.encode_values import encode_values, one_chunk
 from optengine.frames.errors import UnsupportedColumn
-
-METADATA_KEY = b"optengine.frame"
-FORMAT = 1
+from optengine.frames.stored import FORMAT, METADATA_KEY, Spec
 
 
 def encode_frame(frame: pd.DataFrame) -> pa.RecordBatch:

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from optengine.frames.encode_values import Spec, primitive
+from optengine.frames.encode_values import primitive
+from optengine.frames.stored import Spec
 
 _NAT = np.iinfo(np.int64).min
 

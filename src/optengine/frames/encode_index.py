@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from optengine.frames.encode_values import Spec, dictionary, encode_values
+from optengine.frames.encode_values import dictionary, encode_values
 from optengine.frames.errors import UnsupportedColumn
+from optengine.frames.stored import Spec
 
 
 def encode_index(

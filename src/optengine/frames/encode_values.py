@@ -28,8 +28,7 @@ import pandas as pd
 import pyarrow as pa
 
 from optengine.frames.errors import UnsupportedColumn
-
-Spec = dict[str, Any]
+from optengine.frames.stored import Spec
 
 _CURES = {
     "date": "convert with .astype('date32[pyarrow]') or pd.to_datetime(column)",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from optengine.frames.decode import StoredFrame
-from optengine.frames.encode import encode_frame
 from optengine.frames.errors import FrameError, SharedFrameClosed
 from optengine.frames.ipc import map_batch, write_batch
 from optengine.frames.segment import Address, Backing, Segment
+from optengine.frames.stored import StoredFrame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,8 @@ class SharedFrame:
         Raises UnsupportedColumn naming a column, index or label that has no shared form.
         """
         import pandas as pd
+
+        from optengine.frames.encode import encode_frame
 
         if not isinstance(frame, pd.DataFrame):
             raise FrameError(
@@ -179,8 +181,13 @@ class _Mappings:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._mapped: OrderedDict[Address, StoredFrame] = OrderedDict()
+        self._renew_lock()
+        # Another thread may hold the lock at the moment of a fork; the child has only its own.
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, address: Address) -> StoredFrame:
         with self._lock:
@@ -196,8 +203,6 @@ class _Mappings:
 
 
 def _map(address: Address) -> StoredFrame:
-    import os
-
     descriptor = address.open()
     try:
         return StoredFrame(map_batch(descriptor, address.path))
@@ -205,4 +210,4 @@ def _map(address: Address) -> StoredFrame:
         os.close(descriptor)
 
 
-_mappings: Any = _Mappings()
+_mappings = _Mappings()
