@@ -8,6 +8,6 @@ duty, never the caller's (`escape`).
 
 from __future__ import annotations
 
-from .write import IndexPaths, Paths, write_decision, write_index
+from .write import Index, Paths, write_decision, write_index
 
-__all__ = ["IndexPaths", "Paths", "write_decision", "write_index"]
+__all__ = ["Index", "Paths", "write_decision", "write_index"]

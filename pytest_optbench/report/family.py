@@ -20,6 +20,11 @@ def family_limit(doc: Doc) -> float:
     return (1.0 - float(doc["confidence"])) / 2.0
 
 
+def verdict_alone(doc: Doc) -> str:
+    """Return the verdict before any correction: a decision demoted for multiplicity was an ACCEPT alone."""
+    return "ACCEPT" if "multiplicity" in doc["reasons"] else str(doc["verdict"])
+
+
 def family_verdict(doc: Doc) -> str:
     """Return the verdict that holds over all decisions of the run.
 

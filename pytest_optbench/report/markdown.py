@@ -76,6 +76,7 @@ def index_context(docs: Sequence[Doc], warnings: Sequence[str]) -> dict[str, Any
                 "pairs": str(len(doc["pairs"])),
                 "p": p_value(doc["p_sequential"]),
                 "adjusted": p_value(doc["p_adjusted"]),
+                "alone": family.verdict_alone(doc),
                 "family": family.family_verdict(doc),
                 "reasons": ", ".join(doc["reasons"]),
                 "time_saved": time_saved(rows.part(doc, "ratio", "estimate")),

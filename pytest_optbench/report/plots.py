@@ -73,9 +73,10 @@ _FONT: Final = "font-family:ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,s
 
 @dataclass(frozen=True)
 class Mark:
-    """One pair of trials: its number from 1, the time it saved, who ran first, whether it is an outlier."""
+    """One pair of trials: number from 1, ratio and time saved, who ran first, whether it stands out."""
 
     number: int
+    ratio: float
     saved: float
     baseline_first: bool
     outlier: bool
@@ -84,9 +85,9 @@ class Mark:
 def pairs_svg(doc: Doc) -> str:
     """Return the SVG of the pairs of decision ``doc``; without pairs it says that nothing was measured."""
     marks = [
-        Mark(number, saved, pair["order"] == 1, is_outlier(pair))
+        Mark(number, value, saved, pair["order"] == 1, is_outlier(pair))
         for number, pair in enumerate(doc["pairs"], start=1)
-        if (saved := time_saved(pair_ratio(pair))) is not None
+        if (value := pair_ratio(pair)) is not None and (saved := time_saved(value)) is not None
     ]
     body = list(_chart(doc, marks)) if marks else list(_nothing(doc))
     return "\n".join([*_opening(doc), *_header(doc, len(doc["pairs"])), *body, "</svg>", ""])
@@ -126,7 +127,7 @@ def _header(doc: Doc, count: int) -> Iterator[str]:
     noun = "pair" if count == 1 else "pairs"
     pill = 30 + 8.2 * len(doc["verdict"])
     yield _text(
-        24, 36, shorten(plain(doc["title"]).strip(), int((WIDTH - 60 - pill) / 10)), "text", 17, weight=600
+        24, 36, shorten(plain(doc["title"]).strip(), int((WIDTH - 60 - pill) / 11)), "text", 17, weight=600
     )
     yield _text(24, 58, f"Time saved in each pair of trials ({count} {noun})", "muted", 13)
     box = f'x="{_n(WIDTH - 24 - pill)}" y="18" width="{_n(pill)}" height="26" rx="13"'
@@ -238,7 +239,7 @@ def _marks(x: Axis, y: Axis, marks: list[Mark]) -> Iterator[str]:
 def _tip(mark: Mark) -> str:
     first = "baseline" if mark.baseline_first else "optimized"
     outlier = ", outlier" if mark.outlier else ""
-    return f"Pair {mark.number}: {both(1.0 / (1.0 - mark.saved))}, {first} first{outlier}"
+    return f"Pair {mark.number}: {both(mark.ratio)}, {first} first{outlier}"
 
 
 def _axes(x: Axis, marks: list[Mark]) -> Iterator[str]:

@@ -8,36 +8,28 @@ from typing import Final
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        # ACCEPT
+        "demonstrated": "The whole interval and the total time lie on the right side of the margin.",
         # REJECT
         "not-equivalent": "The optimized arm does not give the baseline's result; a wrong answer is no gain.",
-        "below-threshold": "The whole interval lies below the minimum: the gain is too small.",
+        "below-threshold": "The whole interval lies on the wrong side of the margin: the gain is too small.",
         "slower": "The optimized arm is slower than the baseline: the whole interval lies below 1x.",
-        "total-time": "Summed over all trials the minimum is missed, and the interval of the sum proves it.",
+        "total-time": "A typical run is faster, but the time of all trials is proved to miss the margin.",
         # INCONCLUSIVE: the figures leave the question open
-        "not-demonstrated": "All planned trials were run and the interval still holds the minimum.",
-        "futile": "More trials would hardly help: the chance to show the minimum fell below 5 %.",
-        "tail-risk": "The typical run meets the minimum, the sum of all does not: a few runs are slow.",
-        "family-wise": "The gain does not hold once corrected for all the decisions of this run (Holm).",
-        "test-disagreement": "The tests disagree on whether the minimum was met.",
+        "not-demonstrated": "All planned trials were run and the interval still straddles the margin.",
+        "futile": "More trials would hardly help: the chance to show the margin fell below 5 %.",
+        "tail-risk": "A typical run meets the margin, the time of all trials does not: a few runs are slow.",
+        "multiplicity": "Shown alone, but not once the number of decisions of the run is taken into account.",
         # INCONCLUSIVE: the measurement cannot carry a verdict
         "quick": "A quick run has too few trials for a verdict; run it without --optbench-quick.",
         "too-few-pairs": "Fewer pairs of trials were measured than a decision needs.",
-        "time-limit": "The time limit was reached before enough trials were run; raise --optbench-max-time.",
-        "noisy-control": "The baseline differs from itself in this run, so the figures cannot be trusted.",
-        "zero-variance": "The trials do not vary at all, so nothing can be said about their uncertainty.",
-        "clock-resolution": "The clock is too coarse for what was timed.",
-        "clock-ties": "Too many trials took exactly the same time: the clock is too coarse.",
-        "non-finite": "A duration or a statistic is not a finite number.",
-        "interrupted": "The measurement was interrupted.",
-        "analysis-error": "The analysis of the trials failed; the trials are kept.",
-        "baseline-error": "The baseline raised an exception.",
-        "optimized-error": "The optimized arm raised an exception.",
-        "arm-error": "An arm raised an exception.",
-        "setup-error": "The set-up raised an exception.",
-        "same-code": "Both arms ran the same code, so there is nothing to compare.",
-        "tracer": "A tracer, debugger or coverage hook was active during timing.",
-        # ACCEPT
-        "demonstrated": "The whole interval lies on the right side of the margin and every criterion is met.",
+        "time-limit": "The time limit came before enough trials were run; raise --optbench-max-time.",
+        "noisy-control": "The baseline differs from itself, so the machine cannot be trusted now.",
+        "invalid-measurement": "The times are not usable: missing, not positive, or without any spread.",
+        "clock-resolution": "The clock is too coarse for what was timed; let each call do more work.",
+        "arm-raised": "An arm raised an exception, so there is nothing to compare.",
+        "equivalence-error": "Comparing the results failed, so equivalence is not known.",
+        "continue": "More trials are needed.",
     }
 )
 

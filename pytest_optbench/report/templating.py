@@ -7,6 +7,7 @@ extend it: ``{% extends "default/decision.md.j2" %}`` and override its blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,6 +78,7 @@ def check_templates(templates: Path | None) -> None:
             raise TemplateError(f"the report template {name} cannot be read: {error!r}; {_CURE}") from error
 
 
+@cache
 def _environment(templates: Path | None) -> SandboxedEnvironment:
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -1,74 +1,94 @@
-"""Lines for a terminal: one row per decision, fitted to a width. The caller prints and colours them."""
+"""Lines for a terminal: the decisions of a run, fitted to a width. The caller prints and colours them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from . import rows
 from .escape import console, shorten, width
 from .family import Doc
+from .units import UNKNOWN, percent, time_saved
 
-HEADERS: Final = ("verdict", "decision", "time saved = ratio", "interval", "pairs", "noise", "report")
-FLEXIBLE: Final = 1
+HEADERS: Final = ("verdict", "decision", "saved = ratio", "interval", "pairs", "noise", "report")
+TITLE: Final = 1
 NARROWEST: Final = 12
 GAP: Final = "  "
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of text, and the verdict it tells of (None for headers)."""
+class Line(str):
+    """One line of text that knows the ``verdict`` it tells of (None for a header)."""
 
-    text: str
-    verdict: str | None = None
+    __slots__ = ("verdict",)
+    verdict: str | None
+
+    def __new__(cls, text: str, verdict: str | None = None) -> Line:
+        """Return ``text`` as a line that tells of ``verdict``."""
+        line = super().__new__(cls, text)
+        line.verdict = verdict
+        return line
 
 
-def decision_lines(
+def table(
     docs: Sequence[Doc],
-    reports: Mapping[str, str],
-    columns: int = 80,
+    report_dir: Path | str,
+    columns: int | None = None,
     encoding: str = "utf-8",
 ) -> list[Line]:
-    """Return a header and one line per decision, at most ``columns`` wide where a title can be cut for it.
+    """Return a header and a line per decision, its report at the end or, where that is too wide, below it.
 
-    ``reports`` maps a decision's id to the file of its report, as it should be shown. Lines hold only what
-    ``encoding`` can print; a terminal that is too narrow loses the last columns from view, never the verdict.
+    ``columns`` is the width, None for the terminal's: titles are cut to fit it. ``report_dir`` is shown
+    relative to the working directory where it lies inside it. Lines hold only what ``encoding`` can print;
+    figures and file names are never cut.
     """
     if not docs:
         return []
-    table = [
-        HEADERS,
-        *(
-            (
-                doc["verdict"],
-                doc["title"],
-                rows.gain(doc),
-                rows.saved_interval(doc),
-                str(len(doc["pairs"])),
-                rows.noise_floor(doc),
-                reports.get(doc["id"], ""),
-            )
-            for doc in docs
-        ),
-    ]
-    cells = [[console(cell, encoding).strip() for cell in row] for row in table]
-    mark = "…" if console("…", encoding) == "…" else "..."
+    columns = shutil.get_terminal_size().columns if columns is None else columns
+    folder = _shown(Path(report_dir))
+    raw = [HEADERS, *(_cells(doc, folder) for doc in docs)]
+    cells = [[console(cell, encoding).strip() for cell in row] for row in raw]
     widths = [max(width(row[column]) for row in cells) for column in range(len(HEADERS))]
-    others = sum(widths) - widths[FLEXIBLE] + len(GAP) * (len(HEADERS) - 1)
-    widths[FLEXIBLE] = min(widths[FLEXIBLE], max(columns - others, NARROWEST))
+    below = _needed(widths) > columns
+    reports = [row.pop() for row in cells] if below else []
+    if below:
+        widths.pop()
+    widths[TITLE] = min(widths[TITLE], max(columns - _needed(widths) + NARROWEST, NARROWEST))
+    mark = console("…", encoding)
     lines = []
-    for row, verdict in zip(cells, [None, *(doc["verdict"] for doc in docs)], strict=True):
-        row[FLEXIBLE] = shorten(row[FLEXIBLE], widths[FLEXIBLE], mark)
+    for index, row in enumerate(cells):
+        verdict = docs[index - 1]["verdict"] if index else None
+        row[TITLE] = shorten(row[TITLE], widths[TITLE], mark)
         padded = [cell + " " * (widths[column] - width(cell)) for column, cell in enumerate(row)]
         lines.append(Line(GAP.join(padded).rstrip(), verdict))
+        if below and index:
+            lines.append(Line(GAP + reports[index], verdict))
     return lines
 
 
-def reason_lines(docs: Sequence[Doc], encoding: str = "utf-8") -> list[Line]:
-    """Return one line per decision that is not an ACCEPT: its summary, as the failing test shows it."""
-    return [
-        Line(console(f"{doc['title']}: {doc['summary']}", encoding), doc["verdict"])
-        for doc in docs
-        if doc["verdict"] != "ACCEPT"
-    ]
+def _needed(widths: Sequence[int]) -> int:
+    """Return the columns a table takes when its titles are cut as far as they may be."""
+    return sum(widths) - widths[TITLE] + min(widths[TITLE], NARROWEST) + len(GAP) * (len(widths) - 1)
+
+
+def _cells(doc: Doc, folder: Path) -> tuple[str, ...]:
+    return (
+        doc["verdict"],
+        doc["title"],
+        rows.gain(doc),
+        _interval(doc),
+        str(len(doc["pairs"])),
+        rows.noise_floor(doc),
+        str(folder / f"{doc['slug']}.md"),
+    )
+
+
+def _interval(doc: Doc) -> str:
+    low, high = (time_saved(rows.part(doc, "ratio", key)) for key in ("ci_low", "ci_high"))
+    return UNKNOWN if low is None or high is None else f"{percent(low).removesuffix(' %')} to {percent(high)}"
+
+
+def _shown(folder: Path) -> Path:
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder

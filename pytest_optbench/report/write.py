@@ -25,7 +25,7 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class IndexPaths:
+class Index:
     """The files of the index, and what could not be put into it, in words."""
 
     json: Path
@@ -42,10 +42,9 @@ def write_decision(folder: Path, doc: Mapping[str, Any], templates: Path | None 
     written) or StoreError.
     """
     folder = Path(folder)
-    schema.check_version(doc)
+    schema.validate({**doc, "slug": "_"})
     with folder_lock(folder):
         named = {**doc, "slug": stem_for(folder, doc["id"])}
-        schema.validate(named)
         return _write(folder, named, templates)
 
 
@@ -54,7 +53,7 @@ def write_index(
     templates: Path | None = None,
     session_ids: Collection[str] = (),
     holm: Callable[[Sequence[float]], Sequence[float]] | None = None,
-) -> IndexPaths:
+) -> Index:
     """Write ``index.json`` and ``index.md`` over every decision in ``folder``; return their paths.
 
     ``index.json`` is an array of the decision documents without ``pairs[].runs``. The folder is read again
@@ -72,7 +71,7 @@ def write_index(
         json_path = replace(folder, INDEX_NAME, index_text(docs).encode())
         text = index_markdown(docs, found.warnings, templates)
         md_path = replace(folder, "index.md", text.encode())
-    return IndexPaths(json_path, md_path, tuple(found.warnings))
+    return Index(json_path, md_path, tuple(found.warnings))
 
 
 def _write(folder: Path, doc: Mapping[str, Any], templates: Path | None) -> Paths:

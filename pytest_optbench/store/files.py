@@ -35,16 +35,10 @@ def check_writable(folder: Path) -> None:
     Raises StoreError naming the folder and the cure: it cannot be created, is no folder, cannot be written,
     or holds a symbolic link where a report would go.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"the report folder {folder} cannot be created: {_reason(error)}; {_CURE}"
-        ) from error
     with folder_lock(folder):
-        for entry in os.scandir(folder):
-            if entry.name.endswith(GENERATED_SUFFIXES):
-                _refuse_link(Path(entry.path))
+        for path in folder.iterdir():
+            if path.name.endswith(GENERATED_SUFFIXES):
+                _refuse_link(path)
         probe = f"probe-{os.getpid()}"
         replace(folder, probe, b"")
         (folder / probe).unlink()
@@ -92,13 +86,19 @@ def read(path: Path) -> bytes:
 
 @contextmanager
 def folder_lock(folder: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-    """Hold ``folder`` for one writer; waits for another one up to ``timeout_s`` seconds.
+    """Hold ``folder``, created if need be, for one writer; waits for another up to ``timeout_s`` seconds.
 
     Not re-entrant. The lock is between processes and between threads. Raises StoreError when the folder
     cannot be written or another writer keeps it.
     """
     import fcntl
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the report folder {folder} cannot be created: {_reason(error)}; {_CURE}"
+        ) from error
     path = folder / LOCK_NAME
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
