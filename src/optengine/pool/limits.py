@@ -100,7 +100,7 @@ class Limits:
                 if due > now or position < flight.done:
                     self.expect(max(due, now + timeout / 20))
                     continue
-                message = f"the task must end within {timeout:g} s; it ran for {now - (started or now):.3g} s"
+                message = f"the task must end within {timeout:g} s; it ran for {now - (started or now):.2f} s"
                 if _is_stopped(worker.pid):
                     message += " and its process is stopped (SIGSTOP)"
                 self.condemn(worker, "timeout", message, now)

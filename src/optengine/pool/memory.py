@@ -1,7 +1,7 @@
 """How much memory a worker holds for itself, and how much the machine has left.
 
-Shared pages (inherited from the fork server, memory-mapped bundles and frames) are not the worker's: they are not
-counted. Virtual size is never used; memory-mapped data and BLAS arenas make it meaningless.
+Shared pages (inherited from the fork server, memory-mapped bundles and frames, all of shared memory) are not the worker's:
+they are not counted. Virtual size is never used; memory-mapped data and BLAS arenas make it meaningless.
 """
 
 from __future__ import annotations

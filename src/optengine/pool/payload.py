@@ -116,10 +116,13 @@ def _dumps(
     return cloud
 
 
-def describe(value: Any, limit: int = 120) -> str:
-    """Short ``repr`` for messages; never raises."""
+_short = reprlib.Repr()
+_short.maxother = _short.maxstring = 120
+
+
+def describe(value: Any) -> str:
+    """Short ``repr`` for messages, also of huge objects; never raises."""
     try:
-        text = reprlib.repr(value)
+        return _short.repr(value)
     except Exception as error:  # noqa: BLE001 - a repr may do anything; the message must still be written
-        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"

@@ -230,6 +230,7 @@ class Supervisor:
                 )
             )
             self.launcher.launch(worker.number, worker.descriptors())
+            self._collect()
         except ServerGone:
             worker.ended = True
         except OSError as error:

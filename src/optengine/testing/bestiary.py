@@ -1,0 +1,179 @@
+"""Tasks that misbehave, each in one way, for tests that really do it.
+
+Every one is a module-level function of one argument, so that it travels to workers of any start method. ``BEASTS`` maps
+a name to (task, kind of failure it must end in).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def tame(item: Any) -> Any:
+    """Behaves: returns its argument."""
+    return item
+
+
+def raises(item: Any) -> Any:
+    """Raises ``ValueError``."""
+    raise ValueError(f"task {item!r} raises on purpose")
+
+
+def raises_unpicklable(item: Any) -> Any:
+    """Raises an exception that cannot be pickled."""
+    error = RuntimeError(f"task {item!r} raises with a lock inside")
+    error.lock = threading.Lock()  # type: ignore[attr-defined]
+    raise error
+
+
+def kills_itself(item: Any) -> Any:
+    """SIGKILLs its worker, as the out-of-memory killer does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    return item
+
+
+def exits_zero(item: Any) -> Any:
+    """Ends its worker with exit code 0, without any clean-up."""
+    os._exit(0)
+    return item
+
+
+def exits_three(item: Any) -> Any:
+    """Ends its worker with exit code 3."""
+    os._exit(3)
+    return item
+
+
+def system_exits(item: Any) -> Any:
+    """Raises ``SystemExit``."""
+    sys.exit(3)
+    return item
+
+
+def segfaults(item: Any) -> Any:
+    """Reads address zero."""
+    ctypes.string_at(0)
+    return item
+
+
+def hangs(item: Any) -> Any:
+    """Sleeps for ever."""
+    while True:
+        time.sleep(60)
+    return item
+
+
+def spins(item: Any) -> Any:
+    """Computes for ever and never sleeps."""
+    while True:
+        item = item
+    return item
+
+
+def stops(item: Any) -> Any:
+    """Stops its process with SIGSTOP."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return item
+
+
+def returns_lambda(item: Any) -> Any:
+    """Returns what cannot be pickled."""
+    return lambda: item
+
+
+def returns_lock(item: Any) -> Any:
+    """Returns a lock."""
+    return threading.Lock()
+
+
+class Unrebuildable:
+    """Pickles well and refuses to be rebuilt."""
+
+    def __reduce__(self) -> Any:
+        return (_refuse, ())
+
+
+def _refuse() -> Any:
+    raise ValueError("this object refuses to be rebuilt")
+
+
+def returns_unrebuildable(item: Any) -> Any:
+    """Returns an object that cannot be unpickled."""
+    return Unrebuildable()
+
+
+def eats_memory(item: Any) -> Any:
+    """Takes one megabyte after another and keeps them."""
+    eaten = []
+    for _ in range(1024):
+        eaten.append(b"x" * (4 << 20))
+        time.sleep(0.001)
+    return len(eaten)
+
+
+def closes_its_pipe(item: Any) -> Any:
+    """Closes every descriptor but the standard ones, the worker's socket among them."""
+    os.closerange(3, 256)
+    return item
+
+
+def prints_much(item: Any) -> Any:
+    """Writes 10 MB to standard output, then returns its argument."""
+    for _ in range(10):
+        sys.stdout.write("x" * (1 << 20) + "\n")
+    sys.stdout.flush()
+    return item
+
+
+def leaves_a_child(item: Any) -> Any:
+    """Starts a process that would outlive it, notes its process id in the file ``item``, then dies."""
+    import subprocess
+
+    child = subprocess.Popen(["sleep", "300"])
+    Path(item).write_text(str(child.pid))
+    os._exit(1)
+
+
+# kind None: the task returns its argument all the same
+BEASTS: dict[str, tuple[Callable[[Any], Any], str | None]] = {
+    "raises": (raises, "exception"),
+    "raises_unpicklable": (raises_unpicklable, "exception"),
+    "system_exits": (system_exits, "exception"),
+    "kills_itself": (kills_itself, "crash"),
+    "exits_zero": (exits_zero, "crash"),
+    "exits_three": (exits_three, "crash"),
+    "segfaults": (segfaults, "crash"),
+    "hangs": (hangs, "timeout"),
+    "spins": (spins, "timeout"),
+    "stops": (stops, "timeout"),
+    "returns_lambda": (returns_lambda, "unpicklable"),
+    "returns_lock": (returns_lock, "unpicklable"),
+    "returns_unrebuildable": (returns_unrebuildable, "unpicklable"),
+    "eats_memory": (eats_memory, "memory"),
+    "closes_its_pipe": (closes_its_pipe, "crash"),
+    "prints_much": (prints_much, None),
+}
+
+
+def run_beast(item: tuple[str | None, Any]) -> Any:
+    """Run the beast named first on the argument that follows; ``None`` behaves."""
+    name, argument = item
+    return tame(argument) if name is None else BEASTS[name][0](argument)
+
+
+def logged_beast(item: tuple[str, int, str | None]) -> Any:
+    """Append the task's number to a file, then run the beast; the file tells how often each task was started."""
+    path, number, name = item
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, number.to_bytes(4, "little"))
+    os.close(descriptor)
+    return run_beast((name, number))
