@@ -72,7 +72,7 @@ def _place(doc: Doc) -> tuple[str, str]:
 
 
 def _is_inside(file: str | None) -> bool:
-    if not file:
+    if not file or not file.endswith(".py"):  # code outside the project is named by its module
         return False
     path = PurePosixPath(file)
     return not (path.is_absolute() or PureWindowsPath(file).drive or ".." in path.parts)
