@@ -1,0 +1,96 @@
+"""Which rules run together: units of work for one batch. Pure.
+
+Rules of one group share an expensive input, so they stay together in one worker. A group is cut only where it
+would keep one worker busy while others have nothing to do, and only when building the input again costs less
+than waiting. Rules without a group are packed so that no unit is larger than its share. Longest units come
+first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from optengine.rules.model import Rule
+
+#: Units per worker that ungrouped rules are packed into: enough to even out, few enough to cost nothing.
+UNITS_PER_WORKER = 4
+DEFAULT_COST_S = 0.01
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Rules that one worker runs one after another. ``cost_s`` is a prediction used for ordering only."""
+
+    group: str | None
+    rules: tuple[Rule, ...]
+    cost_s: float
+
+
+def plan(
+    rules: Sequence[Rule],
+    workers: int,
+    *,
+    costs: Mapping[str, float] | None = None,
+    build_costs: Mapping[str, float] | None = None,
+    grouping: bool = True,
+) -> list[Unit]:
+    """Units for the *rules* of one batch, longest first; every rule is in exactly one.
+
+    Args:
+        rules: rules that do not depend on each other.
+        workers: workers that will run them.
+        costs: seconds per rule id, as far as known from earlier.
+        build_costs: seconds to build the shared input of a group, as far as known.
+        grouping: False puts every rule into a unit of its own.
+    """
+    known = costs or {}
+    typical = sorted(known.values())[len(known) // 2] if known else DEFAULT_COST_S
+
+    def cost(rule: Rule) -> float:
+        return max(known.get(rule.id, typical), 1e-6)
+
+    if not grouping:
+        return _longest_first([Unit(rule.group, (rule,), cost(rule)) for rule in rules])
+    total = sum(map(cost, rules))
+    share = total / workers if workers else total
+    groups: dict[str, list[Rule]] = {}
+    single: list[Rule] = []
+    for rule in rules:
+        (groups.setdefault(rule.group, []) if rule.group is not None else single).append(rule)
+    units: list[Unit] = []
+    for name, members in groups.items():
+        build = (build_costs or {}).get(name, 0.0)
+        whole = sum(map(cost, members))
+        pieces = 1
+        if workers > 1 and whole > 1.2 * share:
+            pieces = min(workers, len(members), math.ceil(whole / share) if share else 1)
+            if build + whole / pieces >= whole:
+                pieces = 1
+        units.extend(
+            Unit(name, tuple(part), build + sum(map(cost, part))) for part in _deal(members, pieces, cost)
+        )
+    bins = min(len(single), workers * UNITS_PER_WORKER) if workers > 1 else min(1, len(single))
+    units.extend(Unit(None, tuple(part), sum(map(cost, part))) for part in _deal(single, bins, cost))
+    return _longest_first(units)
+
+
+def _deal(rules: Sequence[Rule], bins: int, cost: Callable[[Rule], float]) -> list[list[Rule]]:
+    """*rules* in *bins* parts of nearly equal cost, each in the original order."""
+    if bins <= 1:
+        return [list(rules)] if rules else []
+    loads = [0.0] * bins
+    place: dict[str, int] = {}
+    for rule in sorted(rules, key=cost, reverse=True):
+        target = loads.index(min(loads))
+        loads[target] += cost(rule)
+        place[rule.id] = target
+    parts: list[list[Rule]] = [[] for _ in range(bins)]
+    for rule in rules:
+        parts[place[rule.id]].append(rule)
+    return [part for part in parts if part]
+
+
+def _longest_first(units: Sequence[Unit]) -> list[Unit]:
+    return sorted(units, key=lambda unit: -unit.cost_s)

@@ -1,0 +1,363 @@
+"""Units run in worker processes: one ledger per unit, results taken over as they are written, losses made
+good.
+
+    parent                         worker (of optengine's supervised pool)
+    unit + ledger      ->  submit  run_unit: start, result, start, result ...
+    poll ledgers       <-  file    each line is there even when the worker dies in the next one
+
+A worker that dies costs the rule it was running and nothing else: finished rules keep their results, rules
+not started go back to the queue, and the rule that ran is tried once more in a unit of its own before it is a
+CRASH or a TIMEOUT. Units are handed out one per worker, so a long unit never has others waiting behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from optengine.rules.errors import RuleSetError
+from optengine.rules.execute import RawResult
+from optengine.rules.grouping import Unit
+from optengine.rules.lanes import Deliver, timed_out
+from optengine.rules.ledger import LedgerReader
+from optengine.rules.memory import tree_bytes
+from optengine.rules.model import Rule, RuleResult, Status
+from optengine.rules.report import Stats, WorkerReport
+from optengine.rules.segment import Segment
+from optengine.rules.trace import Trace
+from optengine.rules.work import RunSettings, UnitOrder, dumps, light, run_unit
+
+if TYPE_CHECKING:
+    from optengine import PersistentWorkerPool
+
+#: A rule is started at most this often: once with its unit, once alone.
+MAX_ATTEMPTS = 2
+#: Times a rule may be lost with a worker that died before starting it.
+MAX_LOSSES = 3
+_POLL_S = 0.05
+_GRACE_S = 2.0
+_runs = itertools.count(1)
+
+
+class PoolUnavailable(RuleSetError):
+    """The pool could not be started or broke for good; what is left must run in threads."""
+
+
+@dataclass
+class _Flight:
+    """One unit under way. ``running`` is (position, start time) of the rule that was started last."""
+
+    rules: list[Rule]
+    ledger: LedgerReader
+    submitted: float
+    running: tuple[int, float] | None = None
+    finished: set[int] = field(default_factory=set)
+    pid: int | None = None
+    began: float | None = None
+    ended: float | None = None
+    killed_for: tuple[int, float] | None = None
+
+
+class ProcessRunner:
+    """A pool and a segment for one run; a context manager that closes both.
+
+    Args:
+        workers: worker processes.
+        settings: what all units share.
+        segment: the filled shared segment.
+        timeout: limit in seconds of rules without their own.
+        stats: where times and worker reports are added up.
+        pool: an open pool to use and leave open; None starts one.
+        start_method: how workers are started when *pool* is None.
+        share: False drops shared inputs after every unit.
+
+    Raises:
+        PoolUnavailable: no pool could be started.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        settings: RunSettings,
+        segment: Segment,
+        timeout: float | None,
+        stats: Stats,
+        *,
+        pool: PersistentWorkerPool | None = None,
+        start_method: str | None = None,
+        share: bool = True,
+    ) -> None:
+        self.workers = workers
+        self.segment = segment
+        self.timeout = timeout
+        self.stats = stats
+        self.share = share
+        self.run_name = f"{os.getpid()}-{next(_runs)}"
+        self._pickled: dict[str, bytes] = {}
+        self._attempts: dict[str, int] = {}
+        self._losses: dict[str, int] = {}
+        self._traces: dict[str, dict[str, Any]] = {}
+        self._last_end: dict[int, float] = {}
+        self._reports: dict[int, WorkerReport] = {}
+        self._owned = pool is None
+        began = time.monotonic()
+        self._settings = dumps(settings)
+        stats.serialisation_s += time.monotonic() - began
+        self._began: float | None = time.monotonic()
+        try:
+            self.pool = pool if pool is not None else _new_pool(workers, start_method)
+        except Exception as error:
+            raise PoolUnavailable(
+                f"the pool could not be started: {type(error).__name__}: {error}"
+            ) from error
+
+    def __enter__(self) -> Self:
+        """The runner itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the pool if this runner started it."""
+        if self._owned:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(
+        self, units: Sequence[Unit], results: Mapping[str, RuleResult], deliver: Deliver
+    ) -> list[tuple[Rule, str]]:
+        """Run all *units*; *deliver* gets each result once.
+
+        Returns:
+            Rules that no worker can run, with the reason (they cannot be pickled or loaded there).
+
+        Raises:
+            PoolUnavailable: the pool broke; rules without a result were not delivered.
+        """
+        self._results = results
+        self._deliver = deliver
+        self._refused: list[tuple[Rule, str]] = []
+        self._waiting: deque[list[Rule]] = deque(self._sendable(unit.rules) for unit in units)
+        flights: dict[Future[None], _Flight] = {}
+        try:
+            while self._waiting or flights:
+                while self._waiting and len(flights) < self.workers:
+                    rules = self._waiting.popleft()
+                    if rules:
+                        self._launch(rules, flights)
+                done, _ = wait(flights, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                received = time.monotonic()
+                for future, flight in list(flights.items()):
+                    self._take_events(flight)
+                    if future in done:
+                        del flights[future]
+                        self._land(future, flight, received)
+                        flight.ledger.close()
+                    else:
+                        self._enforce_limit(flight)
+        finally:
+            for future, flight in flights.items():
+                future.cancel()
+                flight.ledger.close()
+        self._measure_memory()
+        return self._refused
+
+    def attempts(self, rule_id: str) -> int:
+        """How often a worker started the rule."""
+        return self._attempts.get(rule_id, 0)
+
+    # ---- sending
+
+    def _sendable(self, rules: Iterable[Rule]) -> list[Rule]:
+        fit: list[Rule] = []
+        began = time.monotonic()
+        for rule in rules:
+            try:
+                if rule.id not in self._pickled:
+                    self._pickled[rule.id] = dumps(light(rule))
+                fit.append(rule)
+            except Exception as error:  # noqa: BLE001 - a callable's reducer may raise anything
+                self._refused.append(
+                    (rule, f"{rule.id} cannot be sent to a worker: {type(error).__name__}: {error}")
+                )
+        self.stats.serialisation_s += time.monotonic() - began
+        return fit
+
+    def _launch(self, rules: list[Rule], flights: dict[Future[None], _Flight]) -> None:
+        try:
+            ledger = LedgerReader()
+        except OSError as error:
+            raise PoolUnavailable(f"no ledger could be made for a unit: {error}") from error
+        required = {name: self._results[name] for rule in rules for name in rule.requires}
+        order = UnitOrder(
+            run=self.run_name,
+            segment=self.segment.handle,
+            ledger=ledger.path,
+            settings=self._settings,
+            share=self.share,
+            rules=[(place, self._pickled[rule.id], self._limit(rule)) for place, rule in enumerate(rules)],
+            results=required,
+        )
+        submitted = time.monotonic()
+        try:
+            future = self.pool.submit(run_unit, order)
+        except Exception as error:
+            ledger.close()
+            raise PoolUnavailable(f"the pool takes no work: {type(error).__name__}: {error}") from error
+        self.stats.serialisation_s += time.monotonic() - submitted
+        flights[future] = _Flight(rules, ledger, submitted)
+
+    def _limit(self, rule: Rule) -> float | None:
+        return self.timeout if rule.timeout is None else rule.timeout
+
+    # ---- receiving
+
+    def _take_events(self, flight: _Flight) -> None:
+        for event in flight.ledger.new_events():
+            match event["event"]:
+                case "begin":
+                    self._begun(flight, event)
+                case "start":
+                    flight.running = (event["rule"], event["time"])
+                    rule = flight.rules[event["rule"]]
+                    self._attempts[rule.id] = self._attempts.get(rule.id, 0) + 1
+                case "trace":
+                    self._traces[event["digest"]] = event["trace"]
+                case "result":
+                    self._result(flight, event)
+                case "unloadable":
+                    rule = flight.rules[event["rule"]]
+                    flight.finished.add(event["rule"])
+                    self._refused.append((rule, f"{rule.id} cannot be loaded in a worker: {event['why']}"))
+                case "end":
+                    flight.ended = event["time"]
+                    self.stats.serialisation_s += event["unpickle_s"]
+
+    def _begun(self, flight: _Flight, event: dict[str, Any]) -> None:
+        pid, began = event["pid"], event["time"]
+        flight.pid, flight.began = pid, began
+        if self._began is not None:
+            self.stats.startup_s += began - self._began
+            self._began = None
+        elif pid in self._last_end:
+            self.stats.transfer_s += max(0.0, began - max(flight.submitted, self._last_end[pid]))
+        if pid not in self._reports:
+            self._reports[pid] = WorkerReport(
+                f"pid-{pid}", event["attached"], event["mapped_bytes"], event["attach_s"], why=event["why"]
+            )
+            self.stats.worker_reports.append(self._reports[pid])
+
+    def _result(self, flight: _Flight, event: dict[str, Any]) -> None:
+        rule = flight.rules[event["rule"]]
+        flight.running = None
+        flight.finished.add(event["rule"])
+        report = self._reports.get(flight.pid or 0)
+        if report is not None:
+            report.rules += 1
+            report.busy_s += event["seconds"]
+        raw = RawResult(
+            status=Status(event["status"]),
+            message=event["message"],
+            evidence=event["evidence"],
+            reason=event["reason"],
+            seconds=event["seconds"],
+            unrecorded=event["unrecorded"],
+            vacuous=event["vacuous"],
+            trace=self._trace(event["trace"]),
+            worker=f"pid-{flight.pid}",
+            attempts=self._attempts[rule.id],
+        )
+        self._deliver(rule, raw)
+
+    def _trace(self, name: str | None) -> Trace | None:
+        data = self._traces.get(name) if name is not None else None
+        if data is None:
+            return None
+        parts = [self._trace(part) for part in data["parts"]]
+        if any(part is None for part in parts):
+            return None
+        records = tuple((str(a), str(b), str(c)) for a, b, c in data["records"])
+        return Trace(records, tuple(part for part in parts if part is not None))
+
+    def _enforce_limit(self, flight: _Flight) -> None:
+        """Kill a worker whose own timer should have ended it: it is stopped, or the timer was taken away."""
+        if flight.running is None or flight.pid is None:
+            return
+        limit = self._limit(flight.rules[flight.running[0]])
+        if limit is not None and time.monotonic() - flight.running[1] > limit + _GRACE_S:
+            flight.killed_for = flight.running
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(flight.pid, signal.SIGKILL)
+
+    # ---- landing
+
+    def _land(self, future: Future[None], flight: _Flight, received: float) -> None:
+        error = None if future.cancelled() else future.exception()
+        if flight.pid is not None and flight.ended is not None:
+            self._last_end[flight.pid] = flight.ended
+            self.stats.transfer_s += max(0.0, received - flight.ended)
+        rest = [rule for place, rule in enumerate(flight.rules) if place not in flight.finished]
+        if not rest:
+            return
+        why = (
+            f"{type(error).__name__}: {error}" if error is not None else "the unit ended without its results"
+        )
+        if flight.running is None:
+            self._lost_before_start(rest, why)
+            return
+        culprit = flight.rules[flight.running[0]]
+        others = [rule for rule in rest if rule is not culprit]
+        if others:
+            self._waiting.append(others)
+        if self._attempts[culprit.id] < MAX_ATTEMPTS:
+            self.stats.retries += 1
+            self._waiting.append([culprit])
+            return
+        raw = self._verdict(culprit, flight, why)
+        raw.worker, raw.attempts = f"pid-{flight.pid}", self._attempts[culprit.id]
+        self._deliver(culprit, raw)
+
+    def _verdict(self, rule: Rule, flight: _Flight, why: str) -> RawResult:
+        assert flight.running is not None
+        tail = flight.ledger.tail
+        limit = self._limit(rule)
+        seconds = time.monotonic() - flight.running[1]
+        if limit is not None and (flight.killed_for == flight.running or tail.startswith("Timeout (")):
+            return timed_out(rule, limit, seconds, tail)
+        message = f"{rule.id} ended its worker process"
+        return RawResult(Status.CRASH, message, reason=f"{why}\n{tail}".strip(), seconds=seconds)
+
+    def _lost_before_start(self, rules: list[Rule], why: str) -> None:
+        """A worker died with rules it had not started: nobody is to blame yet, so each is sent again
+        alone."""
+        for rule in rules:
+            self._losses[rule.id] = self._losses.get(rule.id, 0) + 1
+            if self._losses[rule.id] < MAX_LOSSES:
+                self._waiting.append([rule])
+            else:
+                message = f"{rule.id} was lost with its worker {MAX_LOSSES} times before it was started"
+                self._deliver(rule, RawResult(Status.CRASH, message, reason=why))
+
+    def _measure_memory(self) -> None:
+        total, how = tree_bytes([os.getpid(), *self._reports])
+        for pid, report in self._reports.items():
+            own, _ = tree_bytes([pid])
+            report.peak_bytes = max(report.peak_bytes, own)
+        if total > self.stats.peak_memory:
+            self.stats.peak_memory, self.stats.memory_how = (
+                total,
+                f"{how} of this process and its workers at batch ends",
+            )
+
+
+def _new_pool(workers: int, start_method: str | None) -> PersistentWorkerPool:
+    from optengine import PersistentWorkerPool
+
+    return PersistentWorkerPool(
+        max_workers=workers, start_method=start_method, max_attempts=1, task_timeout=None
+    )

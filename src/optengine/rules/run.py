@@ -1,0 +1,378 @@
+"""One validation from start to end: batches, skips, stored results, and where the rest runs.
+
+Per batch: rules whose requirements did not pass are skipped, results that still hold are taken from the
+store, the rest is cut into units and run in this process, in threads or in worker processes. What runs where
+never changes a verdict; it is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optengine import cpus
+from optengine.progress import Progress
+from optengine.rules import adaptive, grouping, incremental, segment, tree
+from optengine.rules.execute import RawResult, Workspace
+from optengine.rules.grouping import Unit
+from optengine.rules.lanes import Lanes
+from optengine.rules.memory import own_peak_bytes
+from optengine.rules.model import Rule, RuleResult, Status
+from optengine.rules.processes import PoolUnavailable, ProcessRunner
+from optengine.rules.report import Batch, Report, Stats
+from optengine.rules.shared import encode
+from optengine.rules.snapshot import DiskSnapshot
+from optengine.rules.store import Store
+from optengine.rules.work import RunSettings
+
+if TYPE_CHECKING:
+    from optengine.rules.validator import ProcessPoolValidator
+
+
+class Run:
+    """The state of one validation."""
+
+    def __init__(self, options: ProcessPoolValidator) -> None:
+        self.options = options
+        self.began = time.perf_counter()
+        self.stats = Stats(requested_mode=options.mode)
+        self.batches = options.rules.batches()
+        self.results: dict[str, RuleResult] = {}
+        self.findings = 0
+        self.lock = threading.Lock()
+        self.index = tree.scan(options.root, options.ignored)
+        self.cache: incremental.ResultCache | None = None
+        self.store: Store | None = None
+        self.ignored = options.ignored
+        if options.cache_dir is not None:
+            self.ignored = (*options.ignored, *_own_folder(options.root, options.cache_dir))
+            self.index = tree.scan(options.root, self.ignored)
+            self.store = Store(options.cache_dir)
+            self.cache = incremental.ResultCache(self.store, options.rules, options.config, self.ignored)
+        self.snapshot = self._snapshot()
+        self.workspace = Workspace(
+            options.root,
+            self.snapshot,
+            options.rules.builders,
+            options.config,
+            track=self.cache is not None,
+            builder_digests=self.cache.builders if self.cache is not None else {},
+        )
+        self.stats.index_s = time.perf_counter() - self.began
+        self.closing = contextlib.ExitStack()
+        self.runner: ProcessRunner | None = None
+        self.no_pool = False
+        self.seen_s: list[float] = []
+        self.known = self.cache.timings if self.cache is not None else {}
+
+    def _snapshot(self) -> DiskSnapshot:
+        options = self.options
+        if self.store is None:
+            return DiskSnapshot(options.root, self.index)
+        trusted: dict[str, str] = {}
+        if options.changed_since is not None:
+            trusted, said = incremental.trusted_digests(
+                self.store, options.root, options.changed_since, self.index
+            )
+            self.stats.changed_since = said
+        return DiskSnapshot(options.root, self.index, self.store.known_files(str(options.root)), trusted)
+
+    # ---- the run
+
+    def execute(self) -> Report:
+        """Run all batches and return the report."""
+        total = sum(len(batch) for batch in self.batches)
+        reports: list[Batch] = []
+        with self.closing, Progress(total, self.options.progress) as self.bar:
+            for number, rules in enumerate(self.batches):
+                reports.append(self._batch(number, rules))
+                if self.cache is not None:
+                    self.cache.write()
+        self._finish()
+        order = [self.results[rule.id] for rule in self.options.rules]
+        return Report(self.options.root.name, order, reports, self.stats)
+
+    def _batch(self, number: int, rules: Sequence[Rule]) -> Batch:
+        began = time.perf_counter()
+        report = Batch(number, [rule.id for rule in rules])
+        todo: list[Rule] = []
+        for rule in rules:
+            blocked = next(
+                (name for name in rule.requires if self.results[name].status is not Status.PASS), None
+            )
+            if blocked is not None:
+                self._skip(rule, blocked)
+                report.skipped += 1
+            elif (hit := self._cached(rule)) is not None:
+                self._take(hit)
+                report.cached += 1
+            else:
+                todo.append(rule)
+        report.ran = len(todo)
+        if todo:
+            self._run_rules(todo, report)
+        report.seconds = time.perf_counter() - began
+        report.rule_s = sum(self.results[rule.id].seconds for rule in todo)
+        lanes = max(self.stats.workers, 1) if report.mode != "sequential" else 1
+        report.overhead_s = max(0.0, report.seconds - report.rule_s / lanes)
+        return report
+
+    def _skip(self, rule: Rule, blocked: str) -> None:
+        status = self.results[blocked].status
+        word = {"FAIL": "failed", "SKIP": "was skipped", "ERROR": "had an error"}.get(
+            status, f"ended as {status}"
+        )
+        text = f"skipped: {blocked} {word}"
+        self._take(RuleResult(rule.id, Status.SKIP, rule.severity, text, reason=text, title=rule.title))
+
+    def _cached(self, rule: Rule) -> RuleResult | None:
+        if self.cache is None:
+            return None
+        scene = self.workspace.scene
+        scene.results = {name: list(self.results[name].verdict) for name in rule.requires}
+        return self.cache.find(rule, scene)
+
+    def _take(self, result: RuleResult) -> None:
+        """The one place where a rule gets its result."""
+        if result.rule_id in self.results:
+            raise AssertionError(f"two results for {result.rule_id}")
+        self.results[result.rule_id] = result
+        self.findings += result.status.is_finding
+        self.bar.update(len(self.results) - self.findings, self.findings)
+        if self.options.on_result is not None:
+            self.options.on_result(result)
+
+    def _deliver(self, rule: Rule, raw: RawResult) -> None:
+        with self.lock:
+            if self.cache is not None:
+                self.cache.keep(rule, raw)
+            if raw.vacuous and raw.status is Status.PASS:
+                self.stats.vacuous.append(rule.id)
+            self.stats.rule_s += raw.seconds
+            self.seen_s.append(raw.seconds)
+            self._take(
+                RuleResult(
+                    rule_id=rule.id,
+                    status=raw.status,
+                    severity=rule.severity,
+                    message=raw.message,
+                    evidence=raw.evidence,
+                    seconds=raw.seconds,
+                    worker=raw.worker,
+                    reason=raw.reason,
+                    attempts=raw.attempts,
+                    title=rule.title,
+                )
+            )
+
+    # ---- where rules run
+
+    def _run_rules(self, rules: Sequence[Rule], report: Batch) -> None:
+        mode = self.options.mode
+        if mode == "auto":
+            self._run_auto(rules, report)
+        elif mode == "processes":
+            self._run_processes(rules, report)
+        else:
+            workers = 1 if mode == "sequential" else self._workers(rules)
+            self._run_here(rules, report, workers)
+            self.stats.mode = mode
+
+    def _run_here(
+        self, rules: Sequence[Rule], report: Batch, lanes: int, stop: Callable[[], bool] | None = None
+    ) -> list[Rule]:
+        units = self._units(rules, lanes)
+        report.units += len(units)
+        report.mode = "sequential" if lanes == 1 else "threads"
+        self.stats.workers = max(self.stats.workers, lanes)
+        runner = Lanes(self.workspace, lanes, self.options.timeout, share=self.options.grouping)
+        return runner.run(units, self.results, self._deliver, stop)
+
+    def _run_processes(self, rules: Sequence[Rule], report: Batch) -> None:
+        workers = self._workers(rules)
+        try:
+            runner = self._open_runner(workers)
+            units = self._units(rules, workers)
+            report.units += len(units)
+            report.mode = "processes"
+            refused = runner.run(units, self.results, self._deliver)
+        except PoolUnavailable as error:
+            self.no_pool = True
+            self._fall_back(
+                [rule for rule in rules if rule.id not in self.results], str(error), report, workers
+            )
+            return
+        self.stats.mode = "processes"
+        for rule, why in refused:
+            self._fall_back([rule], why, report, 1)
+
+    def _open_runner(self, workers: int) -> ProcessRunner:
+        if self.no_pool:
+            raise PoolUnavailable("the pool was lost in an earlier batch")
+        if self.runner is None:
+            shared = self._fill_segment()
+            settings = RunSettings(
+                root=str(self.options.root),
+                ignored=self.ignored,
+                config=self.options.config,
+                builders=dict(self.options.rules.builders),
+                builder_digests=self.cache.builders if self.cache is not None else {},
+                track=self.cache is not None,
+            )
+            self.stats.workers = max(self.stats.workers, workers)
+            self.runner = self.closing.enter_context(
+                ProcessRunner(
+                    workers,
+                    settings,
+                    shared,
+                    self.options.timeout,
+                    self.stats,
+                    pool=self.options.pool,
+                    start_method=self.options.start_method,
+                    share=self.options.grouping,
+                )
+            )
+        return self.runner
+
+    def _fill_segment(self) -> segment.Segment:
+        began = time.perf_counter()
+        inputs: dict[str, Any] = {}
+        for name, builder in self.options.rules.builders.items():
+            if builder.scope == "run":
+                built = self.workspace.shared.built(name)
+                if built.error is None:
+                    inputs[name] = (encode(_thaw(built.value), name), built.recorder, built.trace)
+        declared = {pattern for rule in self.options.rules for pattern in rule.inputs}
+        if declared and all(rule.inputs for rule in self.options.rules):
+            wanted = [
+                path for path in self.index.files() if any(tree.compile_glob(p).match(path) for p in declared)
+            ]
+        else:
+            wanted = list(self.index.files())
+        try:
+            filled = segment.create(self.snapshot, wanted, inputs)
+        except OSError as error:
+            raise PoolUnavailable(f"the shared segment could not be made: {error}") from error
+        self.closing.callback(filled.close)
+        self.snapshot.forget_contents()
+        self.stats.segment_bytes = filled.bytes
+        self.stats.index_s += time.perf_counter() - began
+        return filled
+
+    def _fall_back(self, rules: Sequence[Rule], why: str, report: Batch, lanes: int) -> None:
+        """Run *rules* in threads, counted; one that already took a worker down never runs in this process."""
+        self.stats.fallbacks += 1
+        self.stats.fallback_reasons.append(why)
+        safe: list[Rule] = []
+        for rule in rules:
+            attempts = self.runner.attempts(rule.id) if self.runner is not None else 0
+            if attempts:
+                message = f"{rule.id} was running in a worker when the pool was lost"
+                self._deliver(rule, RawResult(Status.CRASH, message, reason=why, attempts=attempts))
+            else:
+                safe.append(rule)
+        if safe:
+            self._run_here(safe, report, lanes)
+            report.mode = self.stats.mode = "threads"
+
+    def _run_auto(self, rules: Sequence[Rule], report: Batch) -> None:
+        if self.runner is not None or self.no_pool:
+            self._run_processes(rules, report)
+            return
+        left = list(rules)
+        later = [rule.id for rule in self.options.rules if rule.id not in self.results]
+        decision = self._decision(left, later)
+        went_over = False
+
+        def stop() -> bool:
+            nonlocal went_over
+            waiting = [name for name in later if name not in self.results]
+            remaining = adaptive.predict_remaining(waiting, self.known, self.seen_s)
+            went_over = went_over or decision.worth_it(sum(self.seen_s), remaining)
+            if went_over or not self.stats.reason:
+                self.stats.reason = decision.explain(remaining)
+            return went_over
+
+        before = bool(self.seen_s)
+        left = self._run_here(left, report, 1, stop)
+        if left:
+            self._run_processes(left, report)
+            self.stats.mode = (
+                f"sequential+{self.stats.mode}" if before or len(left) < len(rules) else self.stats.mode
+            )
+
+    def _decision(self, rules: Sequence[Rule], waiting: Sequence[str]) -> adaptive.PoolDecision:
+        startup = self.known.get(incremental.STARTUP_KEY, _measured_startup or adaptive.ASSUMED_STARTUP_S)
+        known = bool(waiting) and all(name in self.known for name in waiting)
+        return adaptive.PoolDecision(self._workers(rules), startup, known)
+
+    def _workers(self, rules: Sequence[Rule]) -> int:
+        if self.runner is not None:
+            return self.runner.workers
+        largest = max((len(batch) for batch in self.batches), default=1)
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        choice = adaptive.choose_workers(
+            self.options.max_workers, usable=cpus.usable_cpus(), load=load, units=max(largest, len(rules))
+        )
+        self.stats.worker_reason = choice.reason
+        return choice.workers
+
+    def _units(self, rules: Sequence[Rule], workers: int) -> list[Unit]:
+        return grouping.plan(rules, workers, costs=self.known, grouping=self.options.grouping)
+
+    # ---- the end
+
+    def _finish(self) -> None:
+        global _measured_startup
+        stats = self.stats
+        if stats.startup_s:
+            _measured_startup = stats.startup_s
+            if self.cache is not None:
+                self.cache.keep_startup(stats.startup_s)
+                self.cache.write()
+        statuses = [result.status for result in self.results.values()]
+        stats.crashes = statuses.count(Status.CRASH)
+        stats.timeouts = statuses.count(Status.TIMEOUT)
+        stats.cache_hits = sum(result.cached for result in self.results.values())
+        stats.hashed_files = self.snapshot.hashed
+        if self.cache is not None and self.store is not None:
+            stats.uncached = dict(self.cache.uncached)
+            self._remember_files(self.store)
+        if not stats.peak_memory:
+            stats.peak_memory, stats.memory_how = own_peak_bytes(), "peak RSS of this process"
+        stats.wall_s = time.perf_counter() - self.began
+
+    def _remember_files(self, store: Store) -> None:
+        known, learned = self.snapshot.known, self.snapshot.learned
+        fresh = {path: one for path, one in learned.items() if known.get(path) != one}
+        gone = [path for path in known if self.index.kind(path) != "file"]
+        if fresh or gone:
+            store.save_files(str(self.options.root), fresh, gone)
+        if fresh or self.options.changed_since is not None:
+            incremental.save_manifest(store, self.options.root, self.snapshot)
+
+
+_measured_startup: float | None = None
+
+
+def _own_folder(root: Path, folder: Path) -> list[str]:
+    """The name to ignore when the cache folder lies in the tree, so that the cache never changes what it
+    caches."""
+    with contextlib.suppress(ValueError):
+        relative = folder.resolve().relative_to(root)
+        if relative.parts:
+            return [relative.parts[0] if len(relative.parts) == 1 else folder.name]
+    return []
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _thaw(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    return value

@@ -1,0 +1,152 @@
+"""Inputs that rules share: built at most once per worker, or once per run and handed to the workers as bytes.
+
+Scope ``worker`` keeps any object, such as parsed trees, in the process that built it. Scope ``run`` is built
+in the parent; it must be bytes or JSON data, is put into the shared segment, and is frozen (mappings and
+tuples) in every mode, so that no rule can change what another one sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from optengine.rules import alarm
+from optengine.rules.errors import RuleSetError
+from optengine.rules.model import SharedBuilder
+from optengine.rules.trace import Recorder, Scene, Trace
+
+
+class SharedInputError(RuleSetError):
+    """The builder of a shared input raised; the message carries its error."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A shared input and what was looked at to build it."""
+
+    value: Any
+    recorder: Recorder
+    trace: Trace | None
+    error: str | None = None
+
+
+def encode(value: object, name: str) -> bytes:
+    """A run-wide object as bytes: ``b`` and raw bytes, or ``j`` and JSON text.
+
+    Raises:
+        SharedInputError: it is neither bytes nor JSON data.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b"b" + bytes(value)
+    try:
+        return b"j" + json.dumps(value, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise SharedInputError(
+            f"A shared input of scope 'run' must be bytes or JSON data; {name!r} is a "
+            f"{type(value).__name__} ({error}). "
+            "Return plain data, or register it with scope='worker'."
+        ) from error
+
+
+def decode(data: bytes | memoryview) -> Any:
+    """The object behind :func:`encode`, frozen."""
+    if bytes(data[:1]) == b"b":
+        return bytes(data[1:])
+    return freeze(json.loads(bytes(data[1:])))
+
+
+def freeze(value: Any) -> Any:
+    """*value* with dicts as read-only mappings and lists as tuples."""
+    if isinstance(value, dict):
+        return MappingProxyType({key: freeze(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+class SharedInputs:
+    """The shared inputs of one process during one run.
+
+    ``attached`` gives the bytes of run-wide inputs that were built elsewhere, with their traces.
+    """
+
+    def __init__(
+        self,
+        builders: Mapping[str, SharedBuilder],
+        scene: Scene,
+        make_context: Callable[[str, Recorder], Any],
+        *,
+        keep_traces: bool,
+        attached: Mapping[str, tuple[bytes | memoryview, Recorder, Trace | None]] | None = None,
+    ) -> None:
+        self._builders = builders
+        self._scene = scene
+        self._make_context = make_context
+        self._keep_traces = keep_traces
+        self._attached = attached or {}
+        self._built: dict[str, Built] = {}
+        self._locks: dict[str, threading.RLock] = {}
+        self._lock = threading.Lock()
+        self._building = threading.local()
+        self.builds: dict[str, int] = {}
+
+    def get(self, name: str, recorder: Recorder) -> Any:
+        """The input, with its looks added to *recorder*. Raises KeyError or SharedInputError."""
+        if name == "index":
+            recorder.look("glob", "**", there=True)
+            return tuple(self._scene.snapshot.index.files())
+        if name not in self._builders:
+            known = ", ".join(sorted([*self._builders, "index"]))
+            raise KeyError(f"No shared input is named {name!r}; known: {known}")
+        open_builds: list[str] = self._building.__dict__.setdefault("names", [])
+        if name in open_builds:
+            path = " -> ".join([*open_builds[open_builds.index(name) :], name])
+            raise SharedInputError(f"Shared inputs must not need each other in a circle; found {path}.")
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:
+            built = self._built.get(name)
+            if built is None:
+                open_builds.append(name)
+                try:
+                    built = self._built[name] = self._build(self._builders[name])
+                finally:
+                    open_builds.pop()
+        recorder.look("builder", name, there=False)
+        recorder.include(built.recorder, built.trace)
+        if built.error is not None:
+            raise SharedInputError(f"The builder of shared input {name!r} raised {built.error}")
+        return built.value
+
+    def built(self, name: str) -> Built:
+        """Build *name* if need be and return it with its trace; an error is kept in it, not raised."""
+        with contextlib.suppress(SharedInputError):
+            self.get(name, Recorder(self._scene, keep=False))
+        return self._built[name]
+
+    def clear(self) -> None:
+        """Drop every built object, so that the next use builds again."""
+        self._built.clear()
+
+    def _build(self, builder: SharedBuilder) -> Built:
+        name = builder.name
+        attached = self._attached.get(name)
+        if attached is not None:
+            return Built(decode(attached[0]), attached[1], attached[2])
+        self.builds[name] = self.builds.get(name, 0) + 1
+        recorder = Recorder(self._scene, keep=self._keep_traces)
+        value: object = None
+        error: str | None = None
+        with alarm.watching(recorder.unrecorded):
+            try:
+                value = builder.build(self._make_context(f"shared input {name}", recorder))
+                if builder.scope == "run":
+                    value = decode(encode(value, name))
+            except Exception as caught:  # noqa: BLE001 - a builder may raise anything; every user of it is told
+                error = f"{type(caught).__name__}: {caught}"
+        return Built(value, recorder, recorder.trace(), error)

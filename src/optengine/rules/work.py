@@ -1,0 +1,194 @@
+"""What a worker process runs: one unit of rules, each result written to the unit's ledger as soon as it is
+there.
+
+A worker attaches the shared segment once per run and keeps its workspace, so that units of one group find the
+inputs that an earlier unit built. The limit of a rule is kept by ``faulthandler``'s own timer thread, which
+needs no lock of the interpreter: it also fires while a rule hangs in compiled code. It writes the stack and
+ends the process.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from optengine.rules.execute import RawResult, Workspace
+from optengine.rules.ledger import LedgerWriter
+from optengine.rules.model import Rule, RuleResult, SharedBuilder
+from optengine.rules.segment import SegmentError, SegmentSnapshot
+from optengine.rules.snapshot import DiskSnapshot
+from optengine.rules.tree import scan
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What all units of one run have in common; pickled once, unpickled once per worker."""
+
+    root: str
+    ignored: tuple[str, ...]
+    config: dict[str, Any]
+    builders: dict[str, SharedBuilder]
+    builder_digests: dict[str, str]
+    track: bool
+
+
+@dataclass(frozen=True)
+class UnitOrder:
+    """One unit as it is sent: settings and rules are pickled by the parent, so it alone decides how.
+
+    ``rules`` holds (position, pickled rule, limit); ``settings`` is the pickle of :class:`RunSettings`;
+    ``run`` tells runs apart, since a pool may outlive one.
+    """
+
+    run: str
+    segment: str
+    ledger: str
+    settings: bytes
+    share: bool
+    rules: list[tuple[int, bytes, float | None]]
+    results: dict[str, RuleResult] = field(default_factory=dict)
+
+
+@dataclass
+class _Desk:
+    """What a worker keeps between units of one run."""
+
+    run: str
+    workspace: Workspace
+    attached: bool
+    mapped_bytes: int
+    attach_s: float
+    why: str | None
+    load_s: float
+    traces_sent: set[str] = field(default_factory=set)
+
+
+_desk: _Desk | None = None
+
+
+def dumps(value: object) -> bytes:
+    """*value* pickled by reference where workers can import it, by value (cloudpickle) otherwise.
+
+    Raises whatever pickling raises when neither works.
+    """
+    try:
+        data = pickle.dumps(value, 5)
+    except Exception:  # noqa: BLE001 - a reducer may raise anything; cloudpickle then decides
+        data = b"__main__"
+    if b"__main__" not in data:
+        return data
+    import cloudpickle
+
+    by_value: bytes = cloudpickle.dumps(value, 5)
+    return by_value
+
+
+def light(rule: Rule) -> Rule:
+    """*rule* without the texts that only reports need."""
+    return replace(rule, help="", tags=frozenset(), inputs=())
+
+
+def run_unit(order: UnitOrder) -> None:
+    """Run the rules of *order* in turn; everything there is to say goes to the ledger."""
+    began = time.monotonic()
+    ledger = LedgerWriter(order.ledger)
+    try:
+        desk = _desk_for(order)
+        unpickle_s, desk.load_s = desk.load_s, 0.0
+        ledger.write(
+            {
+                "event": "begin",
+                "pid": os.getpid(),
+                "time": began,
+                "attached": desk.attached,
+                "mapped_bytes": desk.mapped_bytes,
+                "attach_s": desk.attach_s,
+                "why": desk.why,
+            }
+        )
+        for position, pickled, limit in order.rules:
+            began_load = time.monotonic()
+            try:
+                rule: Rule = pickle.loads(pickled)  # noqa: S301 - pickled by our own parent
+            except BaseException as error:  # noqa: BLE001 - importing a rule's module may raise anything
+                ledger.write(
+                    {"event": "unloadable", "rule": position, "why": f"{type(error).__name__}: {error}"}
+                )
+                continue
+            unpickle_s += time.monotonic() - began_load
+            ledger.write({"event": "start", "rule": position, "time": time.monotonic()})
+            if limit is not None:
+                faulthandler.dump_traceback_later(limit, exit=True, file=ledger.fd)
+            try:
+                raw = desk.workspace.run(rule, {name: order.results[name] for name in rule.requires})
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            _write_result(ledger, desk, position, raw)
+        if not order.share:
+            desk.workspace.shared.clear()
+        ledger.write({"event": "end", "time": time.monotonic(), "unpickle_s": unpickle_s})
+    finally:
+        ledger.close()
+
+
+def _desk_for(order: UnitOrder) -> _Desk:
+    global _desk
+    if _desk is None or _desk.run != order.run:
+        _desk = None
+        _desk = _new_desk(order)
+    return _desk
+
+
+def _new_desk(order: UnitOrder) -> _Desk:
+    began = time.monotonic()
+    settings: RunSettings = pickle.loads(order.settings)  # noqa: S301 - pickled by our own parent
+    load_s = time.monotonic() - began
+    root = Path(settings.root)
+    why: str | None = None
+    attached: dict[str, Any] = {}
+    snapshot: SegmentSnapshot | DiskSnapshot
+    mapped_bytes, attach_s = 0, 0.0
+    try:
+        snapshot = SegmentSnapshot(order.segment, root)
+        attached = snapshot.run_inputs()
+        mapped_bytes, attach_s = snapshot.mapped_bytes, snapshot.attach_s
+    except SegmentError as error:
+        why = str(error)
+        snapshot = DiskSnapshot(root, scan(root, settings.ignored))
+    workspace = Workspace(
+        root,
+        snapshot,
+        settings.builders,
+        settings.config,
+        track=settings.track,
+        builder_digests=settings.builder_digests,
+        attached=attached,
+    )
+    return _Desk(order.run, workspace, why is None, mapped_bytes, attach_s, why, load_s)
+
+
+def _write_result(ledger: LedgerWriter, desk: _Desk, position: int, raw: RawResult) -> None:
+    event: dict[str, Any] = {
+        "event": "result",
+        "rule": position,
+        "status": raw.status.value,
+        "message": raw.message,
+        "evidence": raw.evidence,
+        "reason": raw.reason,
+        "seconds": raw.seconds,
+        "unrecorded": raw.unrecorded,
+        "vacuous": raw.vacuous,
+        "trace": None,
+    }
+    if raw.trace is not None:
+        for trace in raw.trace.walk():
+            if trace.digest not in desk.traces_sent:
+                ledger.write({"event": "trace", "digest": trace.digest, "trace": trace.as_json()})
+                desk.traces_sent.add(trace.digest)
+        event["trace"] = raw.trace.digest
+    ledger.write(event)
