@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import family, rows, templating
+from . import family, rows, templating, units
 from .family import Doc
 from .reasons import explain
-from .units import p_value, time_saved
 
 
 def decision_markdown(doc: Doc, templates: Path | None = None) -> str:
@@ -56,6 +55,7 @@ def decision_context(doc: Doc) -> dict[str, Any]:
         "overhead": rows.overhead(doc),
         "code": rows.code(doc),
         "earlier": rows.earlier(doc),
+        "seconds": units.seconds(doc["seconds"]),
     }
 
 
@@ -74,12 +74,12 @@ def index_context(docs: Sequence[Doc], warnings: Sequence[str]) -> dict[str, Any
                 "interval": rows.saved_interval(doc),
                 "noise_floor": rows.noise_floor(doc),
                 "pairs": str(len(doc["pairs"])),
-                "p": p_value(doc["p_sequential"]),
-                "adjusted": p_value(doc["p_adjusted"]),
+                "p": units.p_value(doc["p_sequential"]),
+                "adjusted": units.p_value(doc["p_adjusted"]),
                 "alone": family.verdict_alone(doc),
                 "family": family.family_verdict(doc),
                 "reasons": ", ".join(doc["reasons"]),
-                "time_saved": time_saved(rows.part(doc, "ratio", "estimate")),
+                "time_saved": units.time_saved(rows.part(doc, "ratio", "estimate")),
             }
             for doc in docs
         ],

@@ -83,8 +83,20 @@ def test_a_decision_without_trials_says_so() -> None:
     empty = decision_markdown(
         samples.not_equivalent(overhead=None, environment=None, command=None, seed=None)
     )
-    for sentence in ("The time spent was not recorded.", "The environment was not recorded.", "seed n/a"):
+    for sentence in ("The time spent was not recorded.", "The environment was not recorded."):
         assert sentence in empty, sentence
+    assert "seed" not in empty
+
+
+def test_the_report_says_how_to_run_it_again() -> None:
+    """Command, seed and the identity of both arms' code are there."""
+    text = decision_markdown(samples.decision())
+    assert "```text\npytest --optbench benchmarks/test_01_persistent_pool.py --optbench-seed=7\n```" in text
+    assert (
+        "drawn from seed 7; `--optbench-seed=7` draws it again.\nStarted 2026-11-22T10:00:00Z, took 235.8 s."
+        in text
+    )
+    assert f"| optimized | `keep_pool` | `benchmarks/test_01_persistent_pool.py:52` | `{'3c' * 32}` |" in text
 
 
 def test_hostile_text_adds_no_markup() -> None:

@@ -120,7 +120,9 @@ def test_annotations_leak_no_path_outside_the_checkout(file: str | None) -> None
 
 def test_a_hostile_decision_is_one_annotation() -> None:
     """Titles and summaries cannot add a command, a property or a line."""
-    command = github.annotation(samples.nasty())
+    doc = samples.nasty()
+    doc["code"]["optimized"]["file"] = f"{samples.NASTY}.py"
+    command = github.annotation(doc)
     assert len(command.splitlines()) == 1
     assert re.fullmatch(r"::error file=[^:,]*,line=1,title=[^:,]*::[^\n\r]*", command)
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,32 +42,24 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def without_privileges(action: Callable[[], object]) -> str:
-    """Return the error of ``action`` run as an ordinary user in a forked child, "" when there is none."""
-    if os.geteuid() != 0:
-        try:
-            action()
-        except StoreError as error:
-            return str(error)
-        return ""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        message = "the child died"
-        try:
-            os.setuid(65534)
-            action()
-            message = ""
-        except BaseException as error:
-            message = str(error)
-        finally:
-            os.write(writer, message.encode())
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        message = stream.read()
-    os.waitpid(child, 0)
-    return message
+def without_privileges(action: str, folder: Path) -> str:
+    """Return the error of ``action`` on ``folder`` run by an ordinary user, "" when there is none."""
+    code = f"""
+import fcntl, os, sys
+from pathlib import Path
+from pytest_optbench.store import StoreError, check_writable
+from pytest_optbench.store.files import replace
+folder = Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    {action}
+except StoreError as error:
+    print(error)
+"""
+    done = run(code, folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_a_file_is_created_and_replaced(tmp_path: Path) -> None:
@@ -152,11 +144,11 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_writable_is_an_error(open_folder: Path) -> None:
     """Without write permission the check fails before anything is measured, naming folder and cure."""
     open_folder.chmod(0o555)
-    message = without_privileges(lambda: check_writable(open_folder))
+    message = without_privileges("check_writable(folder)", open_folder)
     assert f"the report folder {open_folder} cannot be written" in message
     assert "Permission denied" in message
     assert "--optbench-report-dir=DIR" in message
-    message = without_privileges(lambda: check_writable(open_folder / "new"))
+    message = without_privileges("check_writable(folder)", open_folder / "new")
     assert f"the report folder {open_folder / 'new'} cannot be created: Permission denied" in message
 
 
@@ -164,7 +156,7 @@ def test_losing_the_permission_later_keeps_the_old_file(open_folder: Path) -> No
     """A write that fails leaves the earlier report as it was."""
     replace(open_folder, "a.md", b"old")
     open_folder.chmod(0o555)
-    message = without_privileges(lambda: replace(open_folder, "a.md", b"new"))
+    message = without_privileges("replace(folder, 'a.md', b'new')", open_folder)
     assert "a.md cannot be written: Permission denied" in message
     assert (open_folder / "a.md").read_bytes() == b"old"
 
