@@ -11,7 +11,7 @@ One benchmark, from arms to trials::
         after = check(arms, equal)
 
 Nothing here knows pytest. What is imported from this package loads on first use: `Arms` and `check` need the
-standard library only, the rest numpy and psutil.
+standard library only, the rest numpy and psutil. `observe` lives in the module of the same name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .inline import InlineRunner
     from .lock import measuring_lock
     from .memory import MemoryUse
-    from .observe import Observation, observe
+    from .observe import Observation
 
 _HOMES = {
     "Arm": "arm",
@@ -45,7 +45,6 @@ _HOMES = {
     "check": "equivalence",
     "compare": "equivalence",
     "measuring_lock": "lock",
-    "observe": "observe",
     "read_environment": "environment",
 }
 
@@ -64,7 +63,6 @@ __all__ = [
     "check",
     "compare",
     "measuring_lock",
-    "observe",
     "read_environment",
 ]
 

@@ -37,6 +37,7 @@ def relative_tolerance(dtype: Any) -> float:
 
 def pairs_of_arrays(path: Path, expected: Any, actual: Any) -> Iterator[tuple[Path, Any, Any]]:
     """Compare two arrays (or numpy scalars); yield fields of structured and elements of object arrays."""
+    yield from _attributes(path, expected, actual)
     masks = [np.ma.getmaskarray(side) for side in (expected, actual) if np.ma.isMaskedArray(side)]
     if len(masks) == 1:
         raise Differs(path, expected, actual, "only one side is a masked array")
@@ -63,6 +64,15 @@ def pairs_of_arrays(path: Path, expected: Any, actual: Any) -> Iterator[tuple[Pa
         if hidden is not None and hidden.dtype == bool:
             unequal = unequal & ~hidden
         _raise_at_first(path, one, two, unequal)
+
+
+def _attributes(path: Path, expected: Any, actual: Any) -> Iterator[tuple[Path, Any, Any]]:
+    """Yield what a subclass adds to the numbers, such as a unit; numpy's own subclasses add nothing."""
+    if all(type(side).__module__.partition(".")[0] == "numpy" for side in (expected, actual)):
+        return
+    if type(expected) is not type(actual):
+        raise Differs(path, expected, actual, f"types {type(expected).__name__} and {type(actual).__name__}")
+    yield path / ".__dict__", dict(vars(expected)), dict(vars(actual))
 
 
 def _kind(array: Any) -> str:

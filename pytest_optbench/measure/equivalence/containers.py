@@ -55,19 +55,19 @@ def compare_sets(path: Path, expected: Any, actual: Any) -> None:
     raise Differs(path, expected, actual, "; ".join(parts))
 
 
-def compared_fields(value: object) -> list[str] | None:
-    """Return the names of the fields a dataclass or attrs class compares; None for other objects."""
-    if dataclasses.is_dataclass(value):
-        return [field.name for field in dataclasses.fields(value) if field.compare]
-    attributes = getattr(type(value), "__attrs_attrs__", None)
+def compared_fields(kind: type) -> list[str] | None:
+    """Return the names of the fields a dataclass or attrs class compares; None for other classes."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind) if field.compare]
+    attributes = getattr(kind, "__attrs_attrs__", None)
     if attributes is None:
         return None
     return [attribute.name for attribute in attributes if attribute.eq]
 
 
-def pairs_of_fields(path: Path, expected: object, actual: object, names: Iterable[str]) -> Iterator[Pair]:
-    """Yield the fields of two instances of one class, a field that is not set as a value of its own."""
-    for name in names:
+def pairs_of_fields(path: Path, expected: object, actual: object) -> Iterator[Pair]:
+    """Yield the compared fields of two instances of one class; a field may be not set."""
+    for name in compared_fields(type(expected)) or ():
         yield path / f".{name}", getattr(expected, name, _UNSET), getattr(actual, name, _UNSET)
 
 
@@ -77,13 +77,11 @@ def pairs_of_objects(path: Path, expected: object, actual: object) -> Iterator[P
     State is what ``__reduce_ex__(2)`` gives. An object that cannot be pickled has state Python cannot see, so
     it counts as different.
     """
-    if type(expected) is not type(actual):
-        raise Differs(path, expected, actual, f"types {_type(expected)} and {_type(actual)}")
     if type(expected).__eq__ is not object.__eq__:
         if not _equal(path, expected, actual):
             raise Differs(path, expected, actual, "")
         return
-    if isinstance(expected, type) or callable(expected) or type(expected) is object:
+    if isinstance(expected, type) or type(expected) is object:
         raise Differs(path, expected, actual, "not the same object")
     try:
         one, two = expected.__reduce_ex__(2), actual.__reduce_ex__(2)
@@ -119,7 +117,7 @@ def _split_state(state: Any) -> tuple[Any, Any]:
     """Return (``__dict__``, slots): the default state is one dict, or a pair when the class has slots."""
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         return state[0] or {}, state[1]
-    return state, None
+    return {} if state is None else state, {}
 
 
 def _equal(path: Path, expected: Any, actual: Any) -> bool:

@@ -55,7 +55,7 @@ def pairs_of_pandas(path: Path, expected: Any, actual: Any) -> Iterator[Pair]:
 
 def _values(path: Path, expected: Any, actual: Any) -> Iterator[Pair]:
     """Compare two extension arrays of equal length (numpy data comes wrapped in one)."""
-    dtypes = expected.dtype, actual.dtype
+    dtypes = _dtype(expected), _dtype(actual)
     if all(isinstance(dtype, np.dtype) for dtype in dtypes):
         yield path, expected.to_numpy(), actual.to_numpy()
         return
@@ -71,6 +71,12 @@ def _values(path: Path, expected: Any, actual: Any) -> Iterator[Pair]:
     else:
         yield path / ".isna()", np.asarray(expected.isna()), np.asarray(actual.isna())
         yield path, *(side.to_numpy(dtype=object) for side in (expected, actual))
+
+
+def _dtype(values: Any) -> Any:
+    """Return the dtype underneath: numpy's own where pandas only wraps it."""
+    wrapped = isinstance(values, pd.arrays.NumpyExtensionArray)
+    return values.to_numpy().dtype if wrapped else values.dtype
 
 
 def _brief(value: Any) -> str:

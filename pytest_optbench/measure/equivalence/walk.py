@@ -10,11 +10,10 @@ before that.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, KeysView, Mapping, ValuesView
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -33,9 +32,22 @@ from .containers import (
 from .difference import ROOT, Difference, Differs, Path
 from .scalars import RELATIVE, compare_numbers, compare_text
 
-_BYTES = (bytes, bytearray, memoryview)
-_SEQUENCES = (list, tuple, deque, array)
-_SETS = (set, frozenset, KeysView)
+# What a type of values belongs to. The order matters: the first that fits decides.
+_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("unevaluated", (Iterator, AsyncIterator, Awaitable)),
+    ("bool", (bool,)),
+    ("single", (Enum, Decimal, Fraction, date, time, timedelta, type(None))),
+    ("number", (int, float, complex)),
+    ("text", (str,)),
+    ("bytes", (bytes, bytearray, memoryview)),
+    ("mapping", (Mapping,)),
+    ("list", (list,)),
+    ("tuple", (tuple,)),
+    ("deque", (deque,)),
+    ("array.array", (array,)),
+    ("set", (set, frozenset, KeysView)),
+    ("values view", (ValuesView,)),
+)
 
 
 def compare(expected: Any, actual: Any) -> Difference | None:
@@ -43,6 +55,7 @@ def compare(expected: Any, actual: Any) -> Difference | None:
 
     See the package for what counts as equal. Does not change either result.
     """
+    families = _Families()
     seen: dict[tuple[int, int], Pair] = {}  # holds the pairs too, so that no id is used again
     stack: list[Iterator[Pair]] = [iter([(ROOT, expected, actual)])]
     try:
@@ -51,7 +64,7 @@ def compare(expected: Any, actual: Any) -> Difference | None:
             if pair is None:
                 stack.pop()
                 continue
-            inside = _inside(*pair)
+            inside = _inside(*pair, families)
             if inside is None:
                 continue
             key = (id(pair[1]), id(pair[2]))
@@ -63,37 +76,53 @@ def compare(expected: Any, actual: Any) -> Difference | None:
     return None
 
 
-def _inside(path: Path, expected: Any, actual: Any) -> Iterable[Pair] | None:
+class _Families(dict[type, str]):
+    """The family of each type met, looked up once per comparison."""
+
+    def __missing__(self, kind: type) -> str:
+        self[kind] = family = _family(kind)
+        return family
+
+
+def _inside(path: Path, expected: Any, actual: Any, families: _Families) -> Iterable[Pair] | None:
     """Compare the outside of two values; return the pairs inside, None for values without an inside."""
-    _refuse_unevaluated(path, expected, actual)
+    family, other = families[type(expected)], families[type(actual)]
+    if "unevaluated" in (family, other):
+        raise _unevaluated(path, expected, actual, expected if family == "unevaluated" else actual)
     if expected is actual:
         return None
-    expected, tolerance = _plain(expected)
-    actual, other_tolerance = _plain(actual)
-    family = _family(expected)
-    if family != _family(actual):
-        raise Differs(
-            path, expected, actual, f"types {type(expected).__qualname__} and {type(actual).__qualname__}"
-        )
+    if family != other:
+        raise Differs(path, expected, actual, _types(expected, actual))
     match family:
         case "number":
-            compare_numbers(path, expected, actual, max(tolerance, other_tolerance))
+            one, tolerance = _plain(expected)
+            two, other_tolerance = _plain(actual)
+            compare_numbers(path, one, two, max(tolerance, other_tolerance))
+        case "bool":
+            if bool(expected) != bool(actual):
+                raise Differs(path, bool(expected), bool(actual))
         case "text" | "bytes":
             compare_text(path, expected, actual)
         case "set":
             compare_sets(path, expected, actual)
+        case "single":
+            _compare_singles(path, expected, actual)
+        case _:
+            return _pairs(family, path, expected, actual)
+    return None
+
+
+def _pairs(family: str, path: Path, expected: Any, actual: Any) -> Iterable[Pair]:
+    """Return the pairs inside two values of a family that has an inside."""
+    match family:
         case "mapping":
             return pairs_of_mappings(path, expected, actual)
         case "list" | "tuple" | "deque" | "array.array":
             return pairs_of_sequences(path, expected, actual)
         case "values view":
             return [(path, list(expected), list(actual))]
-        case "fields":
-            if type(expected) is not type(actual):
-                raise Differs(
-                    path, expected, actual, f"types {type(expected).__name__} and {type(actual).__name__}"
-                )
-            return pairs_of_fields(path, expected, actual, compared_fields(expected) or ())
+        case "fields" if type(expected) is type(actual):
+            return pairs_of_fields(path, expected, actual)
         case "numpy":
             from .arrays import pairs_of_arrays
 
@@ -106,92 +135,68 @@ def _inside(path: Path, expected: Any, actual: Any) -> Iterable[Pair] | None:
             from .arrow import pairs_of_arrow
 
             return pairs_of_arrow(path, expected, actual)
-        case "object" if type(expected) is not type(actual) or not _is_single(expected):
+        case _ if type(expected) is type(actual):
             return pairs_of_objects(path, expected, actual)
-        case _:
-            if not _same_single(expected, actual):
-                raise Differs(path, expected, actual)
-    return None
+    raise Differs(path, expected, actual, _types(expected, actual))
 
 
-def _plain(value: Any) -> tuple[Any, float]:
-    """Return a numpy number or bool as Python's, with the relative tolerance its precision asks for."""
+def _family(kind: type) -> str:
+    """Return the family of types within which values of type ``kind`` may be equal."""
     numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(value, (numpy.number, numpy.bool_)):
-        return value, RELATIVE
-    if isinstance(value, numpy.timedelta64):  # counts as an integer in numpy's tree of types
-        return value, RELATIVE
-    from .arrays import relative_tolerance
-
-    kinds = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
-    return kinds[value.dtype.kind](value), relative_tolerance(value.dtype)
-
-
-def _family(value: Any) -> str:
-    """Return the family of types within which values may be equal."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, Enum):
-        return "object"
-    if isinstance(value, (int, float, complex)):
-        return "number"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, _BYTES):
-        return "bytes"
-    library = _library_family(value)
-    if library is not None:
-        return library
-    if compared_fields(value) is not None and not isinstance(value, type):
-        return "fields"
-    if isinstance(value, Mapping):
-        return "mapping"
-    for kind in _SEQUENCES:
-        if isinstance(value, kind):
-            return "array.array" if kind is array else kind.__name__
-    if isinstance(value, _SETS):
-        return "set"
-    return "values view" if isinstance(value, ValuesView) else "object"
-
-
-_SINGLE = (Enum, Decimal, Fraction, date, time, timedelta)
-
-
-def _is_single(value: Any) -> bool:
-    return value is None or isinstance(value, _SINGLE)
-
-
-def _same_single(expected: Any, actual: Any) -> bool:
-    """Whether two values without an inside and of one type are equal; Decimal NaN equals itself."""
-    if isinstance(expected, Decimal) and (expected.is_nan() or actual.is_nan()):
-        return expected.is_nan() and actual.is_nan()
-    return bool(expected == actual)
-
-
-def _library_family(value: Any) -> str | None:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
+    if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
+        if issubclass(kind, numpy.bool_):
+            return "bool"
+        if issubclass(kind, (numpy.number, str, bytes)) and not issubclass(kind, numpy.timedelta64):
+            return (
+                "number" if issubclass(kind, numpy.number) else "text" if issubclass(kind, str) else "bytes"
+            )
         return "numpy"
     pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(
-        value, (pandas.Series, pandas.DataFrame, pandas.Index, pandas.api.extensions.ExtensionArray)
+    if pandas is not None and issubclass(
+        kind, (pandas.Series, pandas.DataFrame, pandas.Index, pandas.api.extensions.ExtensionArray)
     ):
         return "pandas"
     arrow = sys.modules.get("pyarrow")
-    if arrow is not None and isinstance(
-        value, (arrow.Table, arrow.RecordBatch, arrow.Array, arrow.ChunkedArray, arrow.Scalar)
+    if arrow is not None and issubclass(
+        kind, (arrow.Table, arrow.RecordBatch, arrow.Array, arrow.ChunkedArray, arrow.Scalar)
     ):
         return "arrow"
-    return None
+    if compared_fields(kind) is not None:
+        return "fields"
+    return next((family for family, kinds in _FAMILIES if issubclass(kind, kinds)), "object")
 
 
-def _refuse_unevaluated(path: Path, expected: Any, actual: Any) -> None:
-    for value in (expected, actual):
-        if isinstance(value, (Iterator, AsyncIterator)) or inspect.isawaitable(value):
-            raise Differs(
-                path,
-                expected,
-                actual,
-                f"a {type(value).__qualname__} cannot be compared: looking at it would use it up; "
-                "return what it yields, for example list(...)",
-            )
+def _plain(value: Any) -> tuple[Any, float]:
+    """Return a number as Python's own, with the relative tolerance its precision asks for."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return value, RELATIVE
+    from .arrays import relative_tolerance
+
+    return {"i": int, "u": int, "f": float, "c": complex}[dtype.kind](value), relative_tolerance(dtype)
+
+
+def _compare_singles(path: Path, expected: Any, actual: Any) -> None:
+    """Compare two values without an inside, which must be of one type; Decimal NaN equals itself."""
+    if type(expected) is not type(actual):
+        raise Differs(path, expected, actual, _types(expected, actual))
+    if isinstance(expected, Decimal) and (expected.is_nan() or actual.is_nan()):
+        equal = expected.is_nan() and actual.is_nan()
+    else:
+        equal = bool(expected == actual)
+    if not equal:
+        raise Differs(path, expected, actual)
+
+
+def _unevaluated(path: Path, expected: Any, actual: Any, value: Any) -> Differs:
+    return Differs(
+        path,
+        expected,
+        actual,
+        f"a {type(value).__qualname__} cannot be compared: looking at it would use it up; "
+        "return what it yields, for example list(...)",
+    )
+
+
+def _types(expected: Any, actual: Any) -> str:
+    return f"types {type(expected).__qualname__} and {type(actual).__qualname__}"

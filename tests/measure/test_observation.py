@@ -1,0 +1,277 @@
+"""One untimed call observed: memory of the tree, output, global state, leftovers."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_optbench.measure import ArmRaised
+from pytest_optbench.measure.arm import Arm
+from pytest_optbench.measure.memory import measure_memory
+from pytest_optbench.measure.observe import observe
+from pytest_optbench.measure.statewatch import watched_state
+
+MIB = 2**20
+
+
+def use_memory(mebibytes: int) -> bytes:
+    """Hold memory that is really used for a while; run by worker processes, too."""
+    held = os.urandom(MIB) * mebibytes
+    time.sleep(0.3)
+    return held[:1]
+
+
+def test_memory_held_for_a_moment_is_seen():
+    """A call that holds 80 MiB and lets go of it needs about 80 MiB extra."""
+    use = measure_memory(Arm("a", lambda: use_memory(80)))
+    assert 75 * MIB < use.extra_bytes < 110 * MIB
+    assert use.peak_bytes > use.extra_bytes
+    assert use.samples > 5
+    assert use.how.startswith(("PSS of the process tree, sampled", "RSS of the process tree, sampled"))
+
+
+def test_a_result_counts_as_long_as_it_is_returned():
+    """Memory of the result is part of the peak though the call is over when the last sample is taken."""
+    use = measure_memory(Arm("a", lambda: np.ones(40 * MIB // 8)))
+    assert use.extra_bytes > 35 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a high-water mark that can be reset")
+def test_memory_used_while_no_thread_may_sample_is_seen():
+    """A spike inside one C call, which holds the interpreter lock, is found in the kernel's mark."""
+    use = measure_memory(Arm("a", lambda: len(bytes(100 * MIB).strip(b"x").hex()[:10])))
+    assert use.extra_bytes > 150 * MIB
+    assert use.how.endswith("and the kernel's high-water mark")
+
+
+def test_memory_of_worker_processes_is_counted():
+    """Two workers that hold 40 MiB each show up though this process holds nothing."""
+
+    def pool() -> int:
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
+            return len(list(workers.map(use_memory, [40, 40])))
+
+    use = measure_memory(Arm("a", pool))
+    assert use.extra_bytes > 60 * MIB
+    assert "high-water" not in use.how
+
+
+def test_an_arm_that_raises_stops_the_sampler():
+    """The sampling thread does not outlive a call that failed."""
+
+    def failing() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ArmRaised):
+        measure_memory(Arm("a", failing))
+    assert not [thread for thread in threading.enumerate() if thread.name == "optbench-memory"]
+
+
+def test_a_quiet_arm_has_no_findings():
+    """An arm that only computes leaves nothing to report."""
+    observation = observe(Arm("a", lambda: sum(range(1000))))
+    assert observation.findings == ()
+    assert observation.memory.peak_bytes > 0
+
+
+def test_an_async_arm_is_observed_like_any_other():
+    """Observing goes through the event loop, too."""
+
+    async def work() -> int:
+        await asyncio.sleep(0.001)
+        return 1
+
+    arm = Arm("a", work)
+    assert observe(arm).findings == ()
+    arm._loop.close()
+
+
+def test_bytes_written_are_counted(capsys):
+    """What one call prints is counted in bytes and does not appear."""
+
+    def prints() -> None:
+        print("hallö")
+        print("x" * 10, file=sys.stderr)
+        assert sys.stdout.writable()
+
+    (finding,) = observe(Arm("loud", prints)).findings
+    assert (finding.code, finding.level) == ("arm-prints", "warn")
+    assert finding.message.startswith("arm 'loud' writes 18 bytes to stdout or stderr per call")
+    assert capsys.readouterr() == ("", "")
+
+
+def changed_names(work) -> list[str]:
+    return [finding.message for finding in observe(Arm("a", work)).findings if finding.code == "global-state"]
+
+
+def test_changes_of_global_state_are_named_and_undone(tmp_path):
+    """Every change is reported by name, never by value, and the process is as before."""
+
+    def careless() -> None:
+        os.chdir(tmp_path)
+        os.environ["OPTBENCH_TEST_SECRET"] = "hunter2"
+        gc.disable()
+        gc.set_threshold(123, 4, 5)
+        sys.setrecursionlimit(5000)
+        sys.setswitchinterval(0.01)
+        sys.path.append("/nowhere")
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        os.umask(0o077)
+        warnings.simplefilter("ignore")
+
+    def state() -> tuple[object, ...]:
+        mask = os.umask(0o022)
+        os.umask(mask)
+        return (
+            Path.cwd(),
+            dict(os.environ),
+            gc.isenabled(),
+            gc.get_threshold(),
+            sys.getrecursionlimit(),
+            sys.getswitchinterval(),
+            list(sys.path),
+            signal.getsignal(signal.SIGUSR1),
+            mask,
+        )
+
+    before = state()
+    with warnings.catch_warnings():
+        (message,) = changed_names(careless)
+    assert state() == before
+    assert message == (
+        "one call of arm 'a' changes the working directory, the environment variables OPTBENCH_TEST_SECRET, "
+        "the handlers of SIGUSR1, whether the garbage collector is enabled, "
+        "the thresholds of the garbage collector, the recursion limit, the thread switch interval, sys.path, "
+        "the warning filters, the umask of the process"
+    )
+    assert "hunter2" not in message
+
+
+def test_removed_environment_variables_come_back():
+    """A variable that an arm deletes is named and restored."""
+    os.environ["OPTBENCH_TEST_GONE"] = "1"
+    try:
+        (message,) = changed_names(lambda: os.environ.pop("OPTBENCH_TEST_GONE"))
+        assert "the environment variables OPTBENCH_TEST_GONE" in message
+        assert os.environ["OPTBENCH_TEST_GONE"] == "1"
+    finally:
+        del os.environ["OPTBENCH_TEST_GONE"]
+
+
+def test_a_deleted_working_directory_is_a_change(tmp_path):
+    """An arm that leaves the process in a folder it deleted is reported."""
+
+    def lost() -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+
+    before = Path.cwd()
+    (message,) = changed_names(lost)
+    assert message == "one call of arm 'a' changes the working directory of the process"
+    assert Path.cwd() == before
+
+
+def test_use_of_global_random_generators_is_information():
+    """Drawing from the global generators is worth knowing, no more."""
+    found = observe(Arm("a", lambda: (random.random(), np.random.rand()))).findings
+    assert [(finding.code, finding.level) for finding in found] == [("global-state", "info")]
+    assert "the state of the random module, the state of numpy.random" in found[0].message
+
+
+def test_state_is_put_back_when_the_arm_fails():
+    """A failing arm is not reported but still tidied up after."""
+
+    def failing() -> None:
+        os.environ["OPTBENCH_TEST_LEFT"] = "1"
+        raise ValueError("no")
+
+    with pytest.raises(ArmRaised):
+        observe(Arm("a", failing))
+    assert "OPTBENCH_TEST_LEFT" not in os.environ
+
+
+def test_handlers_are_left_alone_outside_the_main_thread():
+    """Only the main thread may set handlers, so watching elsewhere does not try to."""
+    errors: list[BaseException] = []
+
+    def watch() -> None:
+        try:
+            with watched_state("a"):
+                pass
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    thread.join()
+    assert errors == []
+
+
+def test_threads_and_processes_left_running_are_information():
+    """A pool that is kept is reported by kind and number, and left alone."""
+    release = threading.Event()
+    kept: list[object] = []
+
+    def keep() -> None:
+        for number in range(2):
+            thread = threading.Thread(target=release.wait, name=f"worker-{number}", daemon=True)
+            thread.start()
+            kept.append(thread)
+        kept.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+
+    try:
+        found = observe(Arm("a", keep)).findings
+        assert [(finding.code, finding.level) for finding in found] == [
+            ("leftover-processes", "info"),
+            ("leftover-threads", "info"),
+        ]
+        assert found[0].message.startswith("one call of arm 'a' leaves processes running: 1 python")
+        assert found[1].message == "one call of arm 'a' leaves threads running: 2 worker"
+    finally:
+        release.set()
+        kept[-1].communicate(b"\n", timeout=30)
+        for thread in kept[:2]:
+            thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_children_nobody_waited_for_are_a_warning():
+    """A forked child that ended without being waited for is a leftover."""
+    source = f"""
+        import os, sys, time
+        sys.path[:0] = {sys.path!r}
+        from pytest_optbench.measure.arm import Arm
+        from pytest_optbench.measure.observe import observe
+
+        def forks():
+            if os.fork() == 0:
+                os._exit(0)
+            time.sleep(0.3)
+
+        for finding in observe(Arm("a", forks)).findings:
+            print(finding.code, finding.level, finding.message)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout == (
+        "leftover-processes warn one call of arm 'a' leaves 1 ended processes behind that nobody waited for\n"
+    )
