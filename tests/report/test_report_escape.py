@@ -41,6 +41,43 @@ def same(left: str, right: str) -> bool:
     return "".join(left.split()) == "".join(right.split())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- x",
+        "+ x",
+        "* x",
+        "# x",
+        "###### x",
+        "> x",
+        "1. x",
+        "12) x",
+        "---",
+        "===",
+        "***",
+        "- - -",
+        "    x",
+        "~~~",
+        "```",
+        "<!-- x",
+        "[x]: y",
+        "|a|b|",
+        "-",
+        "1.",
+        "&copy;",
+        "\\",
+        "x  ",
+        "-1.5 %",
+        "1.5 s",
+    ],
+)
+def test_nothing_starts_a_block(text: str) -> None:
+    """What would open a list, a heading, a rule, a quote or code at the start of a line stays a paragraph."""
+    tokens = PARSER.parse(escape.markdown(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert shown(tokens[1]) == text.strip()
+
+
 @given(TEXT)
 def test_a_paragraph_shows_exactly_the_text(text: str) -> None:
     """Escaped text in a paragraph parses to one paragraph of plain text with the same characters."""
