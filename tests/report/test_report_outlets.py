@@ -107,7 +107,7 @@ def test_annotations_name_file_line_and_title() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["/home/someone/x.py", "../x.py", "a/../../x.py", "C:/x.py", "C:\\x.py", "json.decoder", None, ""]
+    "file", ["/opt/someone/x.py", "../x.py", "a/../../x.py", "C:/x.py", "C:\\x.py", "json.decoder", None, ""]
 )
 def test_annotations_leak_no_path_outside_the_checkout(file: str | None) -> None:
     """A file that does not lie in the checkout is not named; the test is, if it does."""
