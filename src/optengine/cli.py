@@ -1,0 +1,73 @@
+"""``optengine``: a thin dispatcher. Every command lives in its own module and is imported only when it is
+asked for.
+
+A command's module has ``add_parser(subparsers)`` and ``run(args, out, err) -> int``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import IO
+
+from optengine import __version__
+
+#: Command, the module that implements it, and its line of help. Missing modules are left out.
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("validate", "optengine.rules.cli", "check a folder with a rule set"),
+    ("rules-bench", "optengine.rules.bench_cli", "measure the validator: modes, grouping, worker counts"),
+    ("sweep", "optengine.sweep.cli", "run a strategy over a grid of parameters"),
+)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser; only *command* gets its options, the others are listed by name."""
+    parser = argparse.ArgumentParser(prog="optengine", description="Parallel engine: commands.")
+    parser.add_argument("--version", action="version", version=f"optengine {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module, text in COMMANDS:
+        if not _exists(module):
+            continue
+        if name == command:
+            import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    return parser
+
+
+def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
+    """Run one command with its output on *out* and *err*; returns the exit status (2 for a usage error)."""
+    known = {name: module for name, module, _ in COMMANDS}
+    command = next((word for word in argv if word in known), None)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            args = _parser(command).parse_args(list(argv))
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 2
+    except ImportError as error:
+        err.write(
+            err.write(f"optengine {command}: {error}. Install the extra it needs: pytest-optbench[engine].\n")
+        )
+        return 2
+    status: int = import_module(known[args.command]).run(args, out, err)
+    return status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script: :func:`run` with the process's own arguments and streams."""
+    return run(sys.argv[1:] if argv is None else argv, sys.stdout, sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
