@@ -56,9 +56,7 @@ def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 2
     except ImportError as error:
-        err.write(
-            err.write(f"optengine {command}: {error}. Install the extra it needs: pytest-optbench[engine].\n")
-        )
+        err.write(f"optengine {command}: {error}. Install the extra it needs: pytest-optbench[engine].\n")
         return 2
     status: int = import_module(known[args.command]).run(args, out, err)
     return status
