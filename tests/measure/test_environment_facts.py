@@ -147,3 +147,16 @@ def cgroup(root: Path, membership: str, files: dict[str, str]) -> float | None:
 def test_cgroup_quota(tmp_path, membership, files, cpus):
     """The tightest quota up to the root counts, in both versions of control groups."""
     assert cgroup(tmp_path, membership, files) == cpus
+
+
+def test_the_package_loads_names_on_first_use():
+    """Importing the package imports nothing heavy, every public name is there, and unknown names fail."""
+    import pytest_optbench.measure as measure
+
+    for name in measure.__all__:
+        assert getattr(measure, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = measure.nothing
+    heavy = "{'numpy', 'psutil', 'asyncio'}"
+    code = f"import sys, pytest_optbench.measure; print(sorted({heavy} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from pytest_optbench.measure.equivalence import compare
 
-NAT = np.datetime64("NaT")
+NAT = np.datetime64("NaT", "D")
 
 
 def frame(**changes: object) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import json
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_optbench.measure import ArmRaised
+from pytest_optbench.measure import ArmRaised, memory_sampler
 from pytest_optbench.measure.arm import Arm
 from pytest_optbench.measure.memory import measure_memory
 from pytest_optbench.measure.observe import observe
@@ -52,8 +53,8 @@ def test_a_result_counts_as_long_as_it_is_returned():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a high-water mark that can be reset")
-def test_memory_used_while_no_thread_may_sample_is_seen():
-    """A spike inside one C call, which holds the interpreter lock, is found in the kernel's mark."""
+def test_memory_used_between_samples_is_seen():
+    """A spike too short for the samples is found in the kernel's mark."""
     use = measure_memory(Arm("a", lambda: len(bytes(100 * MIB).strip(b"x").hex()[:10])))
     assert use.extra_bytes > 150 * MIB
     assert use.how.endswith("and the kernel's high-water mark")
@@ -72,14 +73,69 @@ def test_memory_of_worker_processes_is_counted():
 
 
 def test_an_arm_that_raises_stops_the_sampler():
-    """The sampling thread does not outlive a call that failed."""
+    """The watching process does not outlive a call that failed."""
 
     def failing() -> None:
         raise ValueError("no")
 
+    before = memory_sampler.descendants(os.getpid())
     with pytest.raises(ArmRaised):
         measure_memory(Arm("a", failing))
-    assert not [thread for thread in threading.enumerate() if thread.name == "optbench-memory"]
+    assert memory_sampler.descendants(os.getpid()) == before
+
+
+def test_watching_adds_no_thread():
+    """An arm that forks while it is watched forks a process with the threads it had before."""
+    before = threading.active_count()
+    seen: list[int] = []
+    measure_memory(Arm("a", lambda: seen.append(threading.active_count())))
+    assert seen == [before]
+
+
+def test_an_arm_that_kills_the_watcher_is_not_an_error():
+    """When the watching process gives no answer, memory is unknown and the record says so."""
+
+    def kill() -> None:
+        for pid in memory_sampler.descendants(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+
+    use = measure_memory(Arm("a", kill))
+    assert (use.peak_bytes, use.extra_bytes, use.samples) == (None, None, 0)
+    assert use.how == "not measured: the watching process gave no answer"
+
+
+def test_the_watcher_leaves_when_the_watched_process_dies():
+    """A watching process whose parent was killed ends by itself, even if a forked sibling keeps its pipe."""
+    code = (
+        "import os, subprocess, sys\n"
+        f"w = subprocess.Popen([sys.executable, '-I', {memory_sampler.__file__!r}, str(os.getpid())],\n"
+        "    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[int(sys.argv[1])])\n"
+        "w.stdout.readline(); print(w.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    # Everybody who lives holds the writing end of this pipe; reading ends when all are gone.
+    reading, writing = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(writing)], stdout=subprocess.PIPE, text=True, pass_fds=[writing]
+    )
+    os.close(writing)
+    assert done.returncode == -signal.SIGKILL
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_the_watcher_reports_as_json():
+    """Watching itself from outside gives plain numbers; a process that is gone weighs nothing."""
+    sampler = memory_sampler.Sampler(os.getpid())
+    report = json.loads(sampler.report())
+    assert report["kind"] in ("PSS", "RSS")
+    assert report["before"] == report["peak"] > MIB
+    assert (report["samples"], report["saw_children"]) == (1, False)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait(timeout=30)
+    assert memory_sampler.rss(gone.pid) == 0
+    assert memory_sampler.pss(gone.pid) is None
+    assert memory_sampler.descendants(gone.pid) == []
+    assert memory_sampler.rss(os.getpid()) > MIB
 
 
 def test_a_quiet_arm_has_no_findings():

@@ -1,0 +1,136 @@
+"""The program that watches the memory of another process and its descendants, run as a process of its own.
+
+    python memory_sampler.py PID
+
+It prints a line when it has taken its first sample, samples until a line (or the end) comes on standard input
+or the watched process is gone, then prints one JSON object: ``kind`` ("PSS" or "RSS"), ``before``, ``peak``,
+``samples`` and ``saw_children``. Being a process, it needs no turn of the watched interpreter's lock and adds
+no thread there, which would make forking unsafe. Standard library only on Linux, psutil elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+INTERVAL_S = 0.005
+_PROC = Path("/proc")
+
+
+def pss(pid: int) -> int | None:
+    """Return the proportional set size in bytes; None where it cannot be read."""
+    try:
+        rollup = (_PROC / str(pid) / "smaps_rollup").read_text()
+    except OSError:
+        return None
+    return next((_kib(line) for line in rollup.splitlines() if line.startswith("Pss:")), None)
+
+
+def rss(pid: int) -> int:
+    """Return the resident set size in bytes; 0 for a process that ended meanwhile."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return _psutil_rss(pid)
+    return next((_kib(line) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the process ids below ``pid``, from the kernel's lists of children where it keeps them."""
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        parent = pending.pop()
+        try:
+            lists = [(task / "children").read_text() for task in (_PROC / str(parent) / "task").iterdir()]
+        except OSError:
+            if parent != pid:
+                continue  # it ended meanwhile
+            return _psutil_descendants(pid)
+        children = [int(child) for text in lists for child in text.split()]
+        found += children
+        pending += children
+    return found
+
+
+def _kib(line: str) -> int:
+    return int(line.split()[1]) * 1024
+
+
+def _psutil_rss(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _psutil_descendants(pid: int) -> list[int]:
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+class Sampler:
+    """The memory of one process tree, without the process that watches."""
+
+    def __init__(self, pid: int) -> None:
+        """Take the first sample."""
+        self.pid = pid
+        self.kind = "RSS" if pss(pid) is None else "PSS"
+        self.samples = self.peak = 0
+        self.saw_children = False
+        self.sample()
+        self.before = self.peak
+        self.saw_children = False
+
+    def sample(self) -> None:
+        """Add up the tree once."""
+        own = os.getpid()
+        others = [pid for pid in descendants(self.pid) if pid != own]
+        self.saw_children = self.saw_children or bool(others)
+        levels = ((pss(pid) if self.kind == "PSS" else None, pid) for pid in (self.pid, *others))
+        self.peak = max(self.peak, sum(rss(pid) if level is None else level for level, pid in levels))
+        self.samples += 1
+
+    def report(self) -> str:
+        """Return what was seen as JSON."""
+        names = ("kind", "before", "peak", "samples", "saw_children")
+        return json.dumps({name: getattr(self, name) for name in names})
+
+
+def main() -> None:
+    """Watch the process named on the command line, see the module."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the watched program to handle
+    watched = int(sys.argv[1])
+    sampler = Sampler(watched)
+    over = threading.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.readline()
+        over.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    pause = INTERVAL_S
+    while not over.wait(pause) and os.getppid() == watched:
+        began = time.perf_counter()
+        sampler.sample()
+        # Adding up large processes takes long; never spend more than a third of the time on it.
+        pause = max(INTERVAL_S, 2 * (time.perf_counter() - began))
+    sampler.sample()
+    sys.stdout.write(sampler.report() + "\n")
+
+
+if __name__ == "__main__":
+    main()
