@@ -11,6 +11,7 @@ import time
 import pytest
 
 from pytest_optbench.measure.arm import Arms
+from pytest_optbench.measure.equivalence import check
 from pytest_optbench.measure.errors import TimeLimitReached
 from pytest_optbench.measure.time_limit import TimeLimit
 
@@ -114,3 +115,11 @@ def test_an_async_arm_that_waits_for_ever_is_interrupted():
     arms.limit.hard_seconds = 0.2
     with arms, pytest.raises(TimeLimitReached):
         arms.baseline.once()
+
+
+def test_an_equality_that_never_returns_is_interrupted():
+    """A user's equal= hangs no longer than an arm may."""
+    arms = Arms(lambda: 1, {"same": lambda: 1}, max_time_s=0.1)
+    arms.limit.hard_seconds = 0.2
+    with arms, pytest.raises(TimeLimitReached):
+        check(arms, lambda expected, actual: time.sleep(1000))

@@ -53,21 +53,26 @@ def check(arms: Arms, equal: Equal | None = None) -> dict[str, Equivalence]:
 
     For each candidate both arms are called afresh, the baseline first, so that no candidate is held against a
     result that another one may have changed. ``equal(expected, actual)`` replaces `compare`: a true value
-    means equal; a false one, or an exception, that they differ. Raises `ArmRaised` when an arm does.
+    means equal; a false one, or an exception, that they differ. Raises `ArmRaised` when an arm does, and
+    `TimeLimitReached` when an arm or ``equal`` would not return.
     """
-    return {candidate.name: _check_one(arms.baseline, candidate, equal) for candidate in arms.candidates}
+    return {candidate.name: _check_one(arms, candidate, equal) for candidate in arms.candidates}
 
 
-def _check_one(baseline: Arm, candidate: Arm, equal: Equal | None) -> Equivalence:
+def _check_one(arms: Arms, candidate: Arm, equal: Equal | None) -> Equivalence:
+    baseline = arms.baseline
     how = "default comparison" if equal is None else f"equal={_name(equal)}"
     expected = baseline.once()
     actual = candidate.once()
-    difference = _difference(expected, actual, equal)
+    with arms.limit.interruptible():
+        difference = _difference(expected, actual, equal)
     if difference is None:
         return Equivalence(True, True, how, None, tuple(_suspicions(candidate, expected, actual)))
     message = f"{candidate.name} differs from baseline at {difference}" if equal is None else difference
-    again = _difference(expected, baseline.once(), equal)
-    if again is not None:
+    again = baseline.once()
+    with arms.limit.interruptible():
+        unstable = _difference(expected, again, equal) is not None
+    if unstable:
         message += (
             "; the baseline does not agree with itself from one call to the next either: "
             "seed what is random, or pass equal="
