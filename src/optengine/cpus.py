@@ -50,10 +50,10 @@ def own_cgroups(controller: str, *, root: Path = CGROUP_ROOT, listing: Path = CG
         if controllers == "":
             base = root
         elif controller in controllers.split(","):
-            base = next((root / name for name in (controller, controllers) if (root / name).is_dir()), None)  # type: ignore[assignment]
+            base = next(
+                (root / name for name in (controller, controllers) if (root / name).is_dir()), root / controller
+            )
         else:
-            continue
-        if base is None:
             continue
         here = base / relative.lstrip("/")
         # Inside a container the listed path may not exist under the mount: then only the root applies.

@@ -232,6 +232,7 @@ class SubmitBatch(Batch):
 
     def __init__(self, *, timeout_s: float | None) -> None:
         super().__init__(apply, timeout_s=timeout_s)
+        self.call = 0
         self._calls: dict[int, tuple[Future[Any], Any]] = {}
         self._queue: deque[int] = deque()
         self._submitted = 0

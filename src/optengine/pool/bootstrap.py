@@ -41,7 +41,9 @@ def preparation_data() -> dict[str, Any]:
 def prepare(data: dict[str, Any]) -> None:
     """Make this interpreter resemble the parent; a main module that cannot be imported ends up in ``main_error``."""
     global main_error
-    main = {key: data[key] for key in ("init_main_from_name", "init_main_from_path") if key in data}
+    main: dict[str, Any] = {
+        key: data[key] for key in ("init_main_from_name", "init_main_from_path") if key in data
+    }
     multiprocessing.spawn.prepare({key: value for key, value in data.items() if key not in main})
     if not main:
         main_error = "the main module has no file"

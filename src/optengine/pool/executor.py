@@ -90,7 +90,8 @@ class PersistentWorkerPool(Executor):
             raise ConfigurationError(f"initializer must be callable or None; got {initializer!r}")
         workers = max_workers if max_workers is not None else settings.max_workers
         require_count("max_workers", workers)
-        workers = workers or cpu_count.default_workers()
+        if workers is None:
+            workers = cpu_count.default_workers()
         threads = threads_per_worker or settings.threads_per_worker
         require_count("threads_per_worker", threads)
         method, reason = choose(start_method if start_method is not None else settings.start_method)
@@ -136,11 +137,11 @@ class PersistentWorkerPool(Executor):
             raise self._broken_error(supervisor.broken)
         with self._submit_lock:
             if self._closed:
-                raise PoolClosed("cannot schedule new futures after shutdown")
+                raise PoolClosed("cannot schedule new futures after shutdown; create a new pool")
             future = supervisor.submitted.add((fn, args, kwargs))
         supervisor.nudge()
         if supervisor.broken is not None or not supervisor.thread.is_alive():
-            supervisor.call(_fail_late_submissions, supervisor)
+            supervisor.call(supervisor.fail_submissions)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -151,7 +152,7 @@ class PersistentWorkerPool(Executor):
             self._closed = True
         self._supervisor.shut_down(cancel=cancel_futures, kill=False)
         if wait:
-            self._supervisor.thread.join()
+            self._join()
 
     def terminate(self) -> None:
         """End at once: kill the workers; unfinished tasks fail with kind ``cancelled``. Waits until all are gone."""
@@ -160,8 +161,7 @@ class PersistentWorkerPool(Executor):
         with self._submit_lock:
             self._closed = True
         self._supervisor.shut_down(cancel=True, kill=True)
-        if threading.current_thread() is not self._supervisor.thread:
-            self._supervisor.thread.join()
+        self._join()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -261,6 +261,11 @@ class PersistentWorkerPool(Executor):
 
     # ---- inside
 
+    def _join(self) -> None:
+        # A future's callback runs in the supervisor's thread, which cannot wait for itself.
+        if threading.current_thread() is not self._supervisor.thread:
+            self._supervisor.thread.join()
+
     def __reduce__(self) -> Any:
         raise NestedPoolError(
             "a pool must stay in the process that made it; got an attempt to pickle it. "
@@ -275,10 +280,15 @@ class PersistentWorkerPool(Executor):
                 f"got a call in its fork {os.getpid()}. Create a new pool there"
             )
         if self._closed:
-            raise PoolClosed("cannot schedule new work after shutdown; create a new pool")
+            raise PoolClosed("cannot schedule new futures after shutdown; create a new pool")
         return self._supervisor
 
     def _options(self, fn: Callable[[Any], Any], chunksize: Any, task_timeout: Any) -> dict[str, Any]:
+        if threading.current_thread() is self._supervisor.thread:
+            raise NestedPoolError(
+                "a batch must not be started in a future's callback, where it would wait for itself; "
+                "use submit there, or start the batch in another thread"
+            )
         if not callable(fn):
             raise ConfigurationError(f"the function must be callable; got {fn!r}")
         if chunksize != "auto":
@@ -335,14 +345,6 @@ def _launcher_factory(plan: PoolPlan, settings: EngineSettings) -> Callable[[], 
     )
     del settings
     return lambda: ServerLauncher(setup, environment, None)
-
-
-def _fail_late_submissions(supervisor: Supervisor) -> None:
-    if supervisor.broken is not None:
-        failure = supervisor.broken
-        supervisor.submitted.fail_rest(
-            lambda index: TaskFailure(index, failure.kind, failure.message, failure.traceback)
-        )
 
 
 def _forgotten(supervisor: Supervisor, owner: int) -> None:

@@ -70,6 +70,7 @@ class WorkerHandle:
     stopping: bool = False
     revoking: bool = False
     retired: bool = False
+    bystander: bool = False  # its death is no sign that workers cannot start
     fed_at: float = 0.0
     verdict: Verdict | None = None
     kill_at: float | None = None
@@ -123,16 +124,32 @@ class WorkerHandle:
         """Whether queued bytes wait for room in the socket."""
         return bool(self._out)
 
-    def push(self) -> None:
-        """Send what the socket takes now; never blocks. A broken socket shows when reading."""
+    def push(self) -> bool:
+        """Send what the socket takes now, and whether that was all; never blocks.
+
+        A broken socket shows when reading.
+        """
         try:
             while self._out:
                 sent = self.channel.send(self._out, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 del self._out[:sent]
         except BlockingIOError:
-            pass
+            return False
         except OSError:
             self._out.clear()
+        return True
+
+    def drain(self) -> list[Any]:
+        """Everything that has arrived: what a dead worker had still sent."""
+        messages: list[Any] = []
+        while True:
+            try:
+                data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+            except OSError:
+                return messages
+            if not data:
+                return messages
+            messages += [decode(body) for body in self._frames.feed(data)]
 
     def read(self) -> tuple[list[Any], bool]:
         """Messages that have arrived, and whether the worker's end is closed; never blocks."""

@@ -16,6 +16,7 @@ from optengine.pool.attendant import DUMP_SIGNAL
 from optengine.pool.handle import Verdict, WorkerHandle
 from optengine.pool.memory import host_memory, unshared_bytes
 from optengine.pool.plan import PoolPlan
+from optengine.pool.protocol import Revoke
 from optengine.pool.start import kill_tree
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Limits:
                 started = worker.started_s() if flight.chunk == chunk else None
                 due = now + timeout if started is None else started + timeout
                 if due > now or position < flight.done:
-                    self.expect(max(due, now + timeout / 20))
+                    self.expect(due if due > now else now + timeout / 20)
                     continue
                 message = f"the task must end within {timeout:g} s; it ran for {now - (started or now):.2f} s"
                 if _is_stopped(worker.pid):
@@ -139,7 +140,8 @@ class Limits:
                 )
                 self.condemn(worker, "memory", message, now)
             elif used > limit.soft and not worker.stopping:
-                pool.recycle(worker)
+                worker.post(Revoke(-1))
+                pool.dispatcher.recycle(worker)
 
     def _check_host(self, pool: Supervisor, now: float) -> None:
         memory = host_memory()

@@ -68,7 +68,7 @@ def parse_cpus(cpus: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tu
     return sets
 
 
-def require_positive(name: str, value: float | None) -> None:
+def require_positive(name: str, value: Any) -> None:
     """Raise ``ConfigurationError`` unless ``value`` is ``None`` or above zero."""
     if value is not None and not (
         isinstance(value, int | float) and not isinstance(value, bool) and value > 0
@@ -76,7 +76,7 @@ def require_positive(name: str, value: float | None) -> None:
         raise ConfigurationError(f"{name} must be above zero or None; got {value!r}")
 
 
-def require_count(name: str, value: int | None) -> None:
+def require_count(name: str, value: Any) -> None:
     """Raise ``ConfigurationError`` unless ``value`` is ``None`` or a whole number of at least 1."""
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise ConfigurationError(f"{name} must be a whole number of at least 1, or None; got {value!r}")

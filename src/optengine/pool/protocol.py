@@ -11,6 +11,8 @@ import pickle
 import struct
 from typing import Any, NamedTuple
 
+from optengine.pool.failure import Kind
+
 _LENGTH = struct.Struct("<I")
 
 # The status page: 64-bit integers written by the worker, read by the parent.
@@ -45,7 +47,7 @@ class Payload(NamedTuple):
 class Fault(NamedTuple):
     """A task that ended without a value, as the worker saw it."""
 
-    kind: str
+    kind: Kind
     message: str
     traceback: str
     exception: bytes | None
@@ -108,9 +110,10 @@ class Ready(NamedTuple):
 
 
 class SetupFailed(NamedTuple):
-    """The initializer raised; the worker leaves."""
+    """The initializer raised; the worker leaves. ``main_error`` as in ``Ready``."""
 
     fault: Fault
+    main_error: str | None
 
 
 class Results(NamedTuple):

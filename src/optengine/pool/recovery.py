@@ -64,9 +64,11 @@ def recover(pool: Supervisor, worker: WorkerHandle, now: float) -> None:
     """Requeue or fail every unanswered task of the dead ``worker``; break the pool when restarting is pointless."""
     flights = list(worker.inflight)
     worker.inflight.clear()
-    if not worker.ready and not worker.stopping and pool.broken is None:
+    if worker.bystander or pool.broken is not None:
+        pass
+    elif not worker.ready and not worker.stopping:
         _start_failed(pool, worker)
-    elif worker.ready and not flights and not worker.stopping and worker.verdict is None:
+    elif not flights and not worker.stopping and worker.verdict is None:
         pool.notes.append(f"worker {worker.seat} died while idle: {how_it_ended(worker.exitcode)}")
         if not pool.budget.spend(now):
             pool.break_pool("crash", "workers die while idle again and again", None, worker.exitcode)

@@ -8,6 +8,7 @@ only uses ``pread``/``pwrite``: a full memory or a truncated file is an error th
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import tempfile
@@ -134,10 +135,10 @@ class RegionMapper:
             # The old mapping lives on for as long as buffers point into it.
             self._mapping = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
         window = (ctypes.c_char * size).from_buffer(self._mapping, offset)
-        self._watched[offset] = weakref.ref(window, lambda _, offset=offset: self._release(offset))
+        self._watched[offset] = weakref.ref(window, functools.partial(self._release, offset))
         return window
 
-    def _release(self, offset: int) -> None:
+    def _release(self, offset: int, _: object) -> None:
         self._watched.pop(offset, None)
         self.released.append(offset)
 

@@ -23,17 +23,18 @@ def shared(name: str) -> Any:
 
     Raises ``SharedNameError`` outside a worker or for a name the pool was not given.
     """
-    if _handles is None or not in_worker():
+    if not in_worker():
         raise SharedNameError(
             f"shared({name!r}) must be called inside a task of a pool; "
             f"give the pool shared={{{name!r}: handle}} and call it there"
         )
-    if name not in _handles:
-        raise SharedNameError(f"shared name must be one of {sorted(_handles)}; got {name!r}")
+    handles = installed()
+    if name not in handles:
+        raise SharedNameError(f"shared name must be one of {sorted(handles)}; got {name!r}")
     # Keyed by process: a value made in the fork server must be asked for again in the worker.
     key = (os.getpid(), name)
     if key not in _values:
-        _values[key] = _handles[name].get()
+        _values[key] = handles[name].get()
     return _values[key]
 
 

@@ -303,7 +303,7 @@ class _Unloadable:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def __call__(self, item: Any) -> Any:
+    def __call__(self, _: Any) -> Any:
         raise _CannotTravel("the function could not be loaded in the worker", self._error) from self._error
 
 
@@ -359,7 +359,7 @@ def run_worker(
     try:
         main_error = _set_up(setup, inherited=inherited)
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
-        worker.send(SetupFailed(_fault(error)))
+        worker.send(SetupFailed(_fault(error), bootstrap.main_error))
         return
     gc.unfreeze()
     worker.send(Ready(os.getpid(), main_error))

