@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from pytest_optbench.core.arrays import BoolArray, FloatArray, IntArray
 from pytest_optbench.core.estimate import Estimate, TotalTime, huber, total_time
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.judge import judge_rows, rank_confirms
+from pytest_optbench.core.ranks import crossover_below
 from pytest_optbench.core.sequential import Schedule
 
 
@@ -67,10 +69,24 @@ def at_looks(
     return Looks(schedule, log_ratio, order, tuple(estimates), tuple(totals))
 
 
-def run(looks: Looks, time_saved: float, goal: Goal, schedule: Schedule | None = None) -> Outcome:
+def rank_tests(looks: Looks, time_saved: float, goal: Goal) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """Return the rank test against the threshold at every look, which repeated attempts need."""
+    shifted = looks.log_ratio + math.log1p(-time_saved)
+    return tuple(
+        crossover_below(shifted[:, :n], looks.order[:, :n], goal.log_threshold) for n in looks.schedule.looks
+    )
+
+
+def run(
+    looks: Looks,
+    time_saved: float,
+    goal: Goal,
+    schedule: Schedule | None = None,
+    ranks: Sequence[tuple[FloatArray, FloatArray]] = (),
+) -> Outcome:
     """Return the decisions when the optimized arm truly saves `time_saved` of the time.
 
-    schedule: other limits at the same looks, such as those of a later attempt.
+    schedule: other limits at the same looks, such as those of a later attempt, which also needs `ranks`.
     """
     plan = schedule or looks.schedule
     effect = math.log1p(-time_saved)
@@ -79,11 +95,7 @@ def run(looks: Looks, time_saved: float, goal: Goal, schedule: Schedule | None =
     pairs = np.full(rows, plan.looks[-1], dtype=np.int64)
     open_ = np.ones(rows, dtype=bool)
     for k, (estimate, total) in enumerate(zip(looks.estimates, looks.totals, strict=True)):
-        confirmed = None
-        if plan.attempt > 1:
-            n = plan.looks[k]
-            shifted = looks.log_ratio[:, :n] + effect
-            confirmed = rank_confirms(shifted, looks.order[:, :n], plan, k, goal)
+        confirmed = rank_confirms(*ranks[k], plan, k) if plan.attempt > 1 and ranks else None
         judged = judge_rows(estimate.shifted(effect), total.shifted(effect), plan, k, goal, confirmed)
         stop = open_ & judged.stopped
         accepted |= stop & judged.accepted

@@ -70,9 +70,8 @@ def compose(stages: Sequence[Stage], alpha: float = 0.05) -> Composition:
     """
     theta = math.fsum(s.theta for s in stages)
     variance = math.fsum(s.se**2 for s in stages)
-    df = variance**2 / math.fsum(s.se**4 / s.df for s in stages if s.se > 0.0) if variance > 0.0 else math.inf
-    if math.isnan(df):
-        df = math.inf
+    slack = math.fsum(s.se**4 / s.df for s in stages)
+    df = variance**2 / slack if slack > 0.0 else math.inf
     half = _critical(alpha / 2.0, df) * math.sqrt(variance)
     low, high = theta - half, theta + half
     saved = -math.expm1(theta)

@@ -400,8 +400,8 @@ def _evidence(
     rank_p = rank_agrees = None
     if schedule.attempt > 1 and looks and looks[-1].n == len(pairs):
         plan = schedule.with_accepted(schedule.candidates - looks[-1].competing)
-        rank_p = scalar(crossover_below(pairs.log_ratio, pairs.order, goal.log_threshold)[0])
-        rank_agrees = bool(rank_confirms(pairs.log_ratio, pairs.order, plan, looks[-1].index, goal)[0])
+        p, least = crossover_below(pairs.log_ratio, pairs.order, goal.log_threshold)
+        rank_p, rank_agrees = scalar(p), bool(rank_confirms(p, least, plan, looks[-1].index)[0])
     saved, low, _ = effect.saved
     total_ratio = companions.total_ratio[0]
     return Evidence(
@@ -423,8 +423,9 @@ def _arm(seconds: FloatArray) -> ArmSummary:
     n = len(seconds)
     if n == 0:
         return ArmSummary(math.nan, math.nan, math.nan, math.nan, 0)
-    sd = float(seconds.std(ddof=1)) if n > 1 else math.nan
-    return ArmSummary(float(seconds.mean()), sd, float(np.median(seconds)), float(seconds.min()), n)
+    with np.errstate(invalid="ignore", over="ignore"):  # unusable times are shown as they are
+        sd = float(seconds.std(ddof=1)) if n > 1 else math.nan
+        return ArmSummary(float(seconds.mean()), sd, float(np.median(seconds)), float(seconds.min()), n)
 
 
 def _sequential_p(schedule: Schedule, looks: tuple[LookResult, ...]) -> float:

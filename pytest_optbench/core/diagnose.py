@@ -23,7 +23,8 @@ OUTLIER_AT = 3.5
 """Residuals beyond this many robust standard deviations are listed as outliers."""
 TAIL_AT = 0.10
 BIMODAL_AT = 6.0
-"""Ashman's D of the best split into two groups; normal data of 10 to 400 values exceed it in under 1 %."""
+"""Ashman's D of the best split into two groups; normal data of 20 to 400 values exceed it in under 1 %."""
+_FEWEST_TO_SPLIT = 20
 LOAD_AT = 0.5
 STEAL_AT = 0.01
 
@@ -93,11 +94,11 @@ def split_distance(values: FloatArray) -> float:
     """Return Ashman's D of the best split of sorted values into two groups of at least a fifth each.
 
     sqrt(2) * |difference of means| / sqrt(sum of variances), for the split with the least squares within
-    (Ashman et al., AJ 1994). 0 for fewer than ten values.
+    (Ashman et al., AJ 1994). 0 for fewer than twenty values, which often fall into two groups by chance.
     """
     x = np.sort(values)
     n = len(x)
-    if n < 10:
+    if n < _FEWEST_TO_SPLIT:
         return 0.0
     left = np.arange(1, n)
     sums, squares = np.cumsum(x - x.mean())[:-1], np.cumsum((x - x.mean()) ** 2)

@@ -16,7 +16,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pytest_optbench.core.arrays import BoolArray, FloatArray, IntArray, scalar
 from pytest_optbench.core.distributions import normal_critical, normal_upper, t_critical, t_upper
@@ -149,14 +148,12 @@ def judge_rows(
     return JudgedRows(outcome, low, high, p, power)
 
 
-def rank_confirms(
-    log_ratio: ArrayLike, order: ArrayLike, schedule: Schedule, k: int, goal: Goal
-) -> BoolArray:
-    """Return where the exact rank test against the threshold meets the limit of look k, rows (R, n).
+def rank_confirms(p: FloatArray, least: FloatArray, schedule: Schedule, k: int) -> BoolArray:
+    """Return where the exact rank test against the threshold meets the limit of look k, (R,).
 
-    At the last look complete separation of the two orders is enough, so a short plan can still accept.
+    p and least are those of `ranks.crossover_below`. At the last look complete separation of the two orders
+    is enough, so a short plan can still accept.
     """
-    p, least = crossover_below(log_ratio, order, goal.log_threshold)
     last = k == len(schedule.looks) - 1
     agrees: BoolArray = p <= np.maximum(schedule.limits[k], least if last else 0.0)
     return agrees
@@ -209,7 +206,8 @@ def look(pairs: Pairs, schedule: Schedule, k: int, goal: Goal) -> LookResult:
     total = total_time(pairs.baseline_s, pairs.optimized_s, alpha=2.0 * limit)
     confirmed = None
     if schedule.attempt > 1:
-        confirmed = rank_confirms(pairs.log_ratio, pairs.order, schedule, k, goal)
+        p, least = crossover_below(pairs.log_ratio, pairs.order, goal.log_threshold)
+        confirmed = rank_confirms(p, least, schedule, k)
     rows = judge_rows(estimate, total, schedule, k, goal, confirmed)
     reason = OUTCOMES[int(rows.outcome[0])]
     power = scalar(rows.conditional_power)

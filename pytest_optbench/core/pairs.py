@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from pytest_optbench.core.orders import micro_orders
 
 Run: TypeAlias = tuple[int, float, float]
 """One micro-pair: order (+1 baseline first, -1 optimized first), baseline seconds, optimized seconds."""
+_CONTROL_SEED = 17
 
 
 def trial_log_ratio(runs: Sequence[Run]) -> float:
@@ -207,20 +208,14 @@ class Pairs:
             self.trials[:n], self.order[:n], self.baseline_s[:n], self.optimized_s[:n], self.log_ratio[:n]
         )
 
-    def with_adjacent_control(self, seed: int) -> Pairs:
-        """Return these pairs with an A/A value on every second trial, for trials of a single run.
-
-        Needed where a trial is too short of runs for a control of its own; existing values are replaced.
-        """
-        values = adjacent_control(self.baseline_s.tolist(), np.random.default_rng(seed))
-        return Pairs.from_trials(
-            replace(trial, control=(values[i // 2],) if i % 2 else ()) for i, trial in enumerate(self.trials)
-        )
-
     @property
     def control(self) -> FloatArray:
-        """All A/A log ratios of the trials, in order."""
-        return np.array([value for trial in self.trials for value in trial.control], dtype=np.float64)
+        """The A/A log ratios: those of the trials, or of adjacent trials where a trial is a single run."""
+        own = [value for trial in self.trials for value in trial.control]
+        if not own:
+            labels = np.random.default_rng(_CONTROL_SEED)  # the same record must give the same control
+            own = list(adjacent_control(self.baseline_s.tolist(), labels))
+        return np.array(own, dtype=np.float64)
 
     @property
     def problem(self) -> str | None:
