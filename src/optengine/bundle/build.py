@@ -170,11 +170,13 @@ def _staging(path: Path) -> Iterator[Path]:
     while True:
         staging = path.with_name(f".{path.name}.building-{secrets.token_hex(8)}")
         staging.mkdir()
-        descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if staging.exists():
-            break
-        os.close(descriptor)  # another build's sweep came between creation and lock
+        # Another build's sweep may come between creation and lock.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if staging.exists():
+                break
+            os.close(descriptor)
     try:
         yield staging
     finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from optengine.bundle.errors import BundleFormatError, StaleBundle, TamperedBundle, UnknownTable
 from optengine.bundle.handles import AssetConnection, open_assets
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from optengine.bundle.csv_tables import Files
     from optengine.frames.stored import StoredFrame
 
+T = TypeVar("T")
 Signature = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -108,7 +110,7 @@ class Bundle:
 
     def parquet(self, name: str) -> Path:
         """The path of table ``name`` as Parquet, for other tools."""
-        return self._file(self._known(name, self._manifest.parquet))
+        return self._use(self._known(name, self._manifest.parquet), lambda file: file)
 
     @property
     def assets(self) -> sqlite3.Connection:
@@ -121,7 +123,7 @@ class Bundle:
             raise UnknownTable(f"the bundle at {str(self.path)!r} has no assets; build it with assets=...")
         connection = self._connection
         if connection is None or connection.closed or connection.owner != os.getpid():
-            connection = self._connection = open_assets(self._file(self._manifest.assets))
+            connection = self._connection = self._use(self._manifest.assets, open_assets)
         return connection
 
     def verify(self) -> None:
@@ -170,24 +172,29 @@ class Bundle:
         from optengine.frames.ipc import map_batch
         from optengine.frames.stored import StoredFrame
 
-        file = self._file(path)
-        with file.open("rb") as opened:
-            try:
-                return StoredFrame(map_batch(opened.fileno(), file))
-            except FrameFormatError as error:
-                raise TamperedBundle(path, f"is not a readable table ({error})") from error
+        def opened(file: Path) -> StoredFrame:
+            with file.open("rb") as stream:
+                return StoredFrame(map_batch(stream.fileno(), file))
 
-    def _file(self, path: str) -> Path:
-        file = locate(self.path, path)
-        if file is None:
+        try:
+            return self._use(path, opened)
+        except FrameFormatError as error:
+            raise TamperedBundle(path, f"is not a readable table ({error})") from error
+
+    def _use(self, path: str, function: Callable[[Path], T]) -> T:
+        """What ``function`` makes of a file of the bundle, whose presence and size are checked first."""
+        for _ in range(3):  # the bundle may be replaced, even by the same content, between look and use
+            file = locate(self.path, path)
+            if file is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    expected, found = self._manifest.files[path].nbytes, file.stat().st_size
+                    if found != expected:
+                        raise TamperedBundle(path, f"must have {expected} bytes; found {found}")
+                    return function(file)
             current = read_manifest(self.path).fingerprint
             if current != self.fingerprint:
                 raise StaleBundle(str(self.path), self.fingerprint, current)
-            raise TamperedBundle(path, "is missing or not a plain file of the bundle")
-        expected, found = self._manifest.files[path].nbytes, file.stat().st_size
-        if found != expected:
-            raise TamperedBundle(path, f"must have {expected} bytes; found {found}")
-        return file
+        raise TamperedBundle(path, "is missing or not a plain file of the bundle")
 
     def _known(self, name: str, paths: Mapping[str, str]) -> str:
         if name not in paths:

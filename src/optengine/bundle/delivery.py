@@ -30,7 +30,7 @@ _CUT = "give the loader methods detach(bundle) and attach(bundle) that close and
 class Delivery(Protocol):
     """One way to bring the object to a process."""
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Load what forked children shall inherit; called in the process that will fork them."""
 
     def get(self) -> Any:
@@ -64,8 +64,9 @@ class Mapped:
     signature: Signature
     on_stale: OnStale
 
-    def prepare(self) -> None:
-        """Nothing to do: mapping is cheap everywhere."""
+    def preload(self) -> None:
+        """Import what every worker needs to view the tables; mapping itself is cheap everywhere."""
+        import optengine.frames.decode  # noqa: F401 - imported for its forked children
 
     def get(self) -> Bundle:
         """The bundle. Raises StaleBundle (or reopens) when it was replaced, TamperedBundle when damaged."""
@@ -103,7 +104,7 @@ class Inherited:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     attached: int = 0
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Load it here, unless done. Raises OpenHandle when it keeps an SQLite connection open."""
         if self.token not in _entries:
             loader = self._need_loader()
@@ -149,7 +150,7 @@ class Loaded:
     loader: Loader
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Nothing to do: what is loaded per process must not be inherited."""
 
     def get(self) -> Any:
@@ -178,7 +179,7 @@ class Extracted:
 
     metadata: Any
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Nothing to do."""
 
     def get(self) -> Any:

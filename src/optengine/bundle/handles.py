@@ -35,13 +35,21 @@ class AssetConnection(sqlite3.Connection):
     owner: int
     closed = False
 
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """A new cursor. Raises OpenHandle in a process that merely inherited the connection."""
+    def _require_owner(self) -> None:
         if os.getpid() != self.owner:
             raise OpenHandle(
                 [self.path], f"process {self.owner} opened it, process {os.getpid()} must use Bundle.assets"
             )
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """A new cursor. Raises OpenHandle in a process that merely inherited the connection."""
+        self._require_owner()
         return super().cursor(*args, **kwargs)
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        """Run one statement. Raises OpenHandle in a process that merely inherited the connection."""
+        self._require_owner()
+        return super().execute(*args)
 
     def close(self) -> None:
         """Close it, in the process that opened it; elsewhere do nothing."""
@@ -69,6 +77,7 @@ def open_assets(path: Path) -> AssetConnection:
     change.
     """
     _guard_forks()
+    path.stat()  # SQLite would only say "unable to open database file"
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode=ro&immutable=1",
         uri=True,

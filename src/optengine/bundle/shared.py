@@ -171,9 +171,9 @@ class SharedBundle:
         """
         return self._open().get()
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Load what forked workers shall inherit; for a fork server, the creator has done it already."""
-        self._open().prepare()
+        self._open().preload()
 
     def close(self) -> None:
         """Let go of it in this process; workers keep theirs until they end. Closing twice is fine."""

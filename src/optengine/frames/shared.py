@@ -195,14 +195,15 @@ class _Mappings:
                 del self._mapped[known]
             stored = self._mapped.get(address)
             if stored is None:
-                stored = self._mapped[address] = _map(address)
+                stored = self._mapped[address] = map_segment(address)
             self._mapped.move_to_end(address)
             while len(self._mapped) > _CACHED:
                 self._mapped.popitem(last=False)
             return stored
 
 
-def _map(address: Address) -> StoredFrame:
+def map_segment(address: Address) -> StoredFrame:
+    """A new mapping of the segment, not kept. Raises SharedFrameClosed when it is gone."""
     descriptor = address.open()
     try:
         return StoredFrame(map_batch(descriptor, address.path))

@@ -1,0 +1,32 @@
+"""Worker processes for the tests of bundles."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def in_worker() -> Iterator[Callable[..., Any]]:
+    """Call ``function(*args)`` in a worker: new for "fork", kept per module otherwise."""
+    kept: dict[str, ProcessPoolExecutor] = {}
+
+    def start(method: str) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            context.set_forkserver_preload(["pandas", "pyarrow"])
+        return ProcessPoolExecutor(1, mp_context=context)
+
+    def call(method: str, function: Callable[..., Any], *args: Any) -> Any:
+        if method == "fork":
+            with start(method) as pool:
+                return pool.submit(function, *args).result(timeout=60)
+        if method not in kept:
+            kept[method] = start(method)
+        return kept[method].submit(function, *args).result(timeout=60)
+
+    yield call
+    for pool in kept.values():
+        pool.shutdown()
