@@ -26,6 +26,7 @@ PREFETCH_S = 0.001
 PREFETCH_CHUNKS = 32
 CHUNK_BYTES = 8 << 20
 STEAL_AFTER_S = 0.005
+DURABLE_ABOVE_S = 0.0001
 
 
 class Dispatcher:
@@ -145,13 +146,25 @@ class Dispatcher:
         self._next_chunk += 1
         freed = tuple(worker.freed)
         worker.freed.clear()
-        worker.post(Chunk(flight.chunk, batch.call, batch.timeout_s is not None, items, freed))
+        timed = batch.timeout_s is not None
+        worker.post(Chunk(flight.chunk, batch.call, timed, self._durable(batch), items, freed))
         worker.inflight.append(flight)
         worker.fed_at = now
         worker.sent_tasks += len(indices)
         batch.inflight += 1
         if batch.timeout_s is not None:
             self._pool.limits.expect(now + batch.timeout_s)
+
+    def _durable(self, batch: Batch) -> bool:
+        """Whether each result is sent before the next task starts.
+
+        Too dear for very short tasks, until a death shows that this batch kills workers; a must where nothing may be repeated.
+        """
+        return (
+            bool(batch.attempts)
+            or self._pool.plan.max_attempts == 1
+            or (batch.task_time.seconds or 0.0) > DURABLE_ABOVE_S
+        )
 
     def _define(self, worker: WorkerHandle, batch: Batch) -> bool:
         by_value = self._pool.main_by_value

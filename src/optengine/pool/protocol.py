@@ -62,7 +62,6 @@ class Setup(NamedTuple):
     number: int
     cpus: tuple[int, ...]
     threads: int
-    write_through: bool
     preparation: dict[str, Any] | None
     initializer: bytes | None
     shared: bytes | None
@@ -79,12 +78,14 @@ class Define(NamedTuple):
 class Chunk(NamedTuple):
     """Tasks to run in order. Items are plain atoms or ``Payload``.
 
-    ``timed``: note the start of each task; ``freed``: outbox offsets the parent has read.
+    ``timed``: note the start of each task. ``durable``: send each result before the next task starts, so that no death
+    can take a finished task's result with it. ``freed``: outbox offsets the parent has read.
     """
 
     chunk: int
     call: int
     timed: bool
+    durable: bool
     items: list[Any]
     freed: tuple[int, ...]
 

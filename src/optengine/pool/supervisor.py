@@ -215,7 +215,6 @@ class Supervisor:
                     number=seat,
                     cpus=plan.cpus[seat % len(plan.cpus)] if plan.cpus else (),
                     threads=plan.threads,
-                    write_through=plan.max_attempts == 1,
                     preparation=preparation_data() if plan.start_method == "spawn" else None,
                     initializer=plan.initializer_blob(by_value=self.main_by_value),
                     shared=None if inherited else plan.shared_blob(),

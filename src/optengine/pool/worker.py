@@ -4,9 +4,9 @@ Two threads. The main thread runs tasks. The attendant (``attendant.py``) sees t
 end: results of earlier tasks, tasks the parent wants back, and a parent that is gone. They share the ``_Run``
 objects below and rely on single list and deque operations being atomic.
 
-A task's life: its position is written to the status page, the function runs, the result is pickled at once (a later
-task may change the object) and buffered; the buffer is sent when nothing is left to do, at the latest a few
-milliseconds later by the attendant.
+A task's life: its position is written to the status page, the function runs, the result is pickled at once (a
+later task may change the object) and sent before the next task starts. Only results of very short tasks are
+buffered: sent when nothing is left to do, at the latest a few milliseconds later by the attendant.
 """
 
 from __future__ import annotations
@@ -60,12 +60,13 @@ _OUTBOX_LIMIT = 64 << 20
 class _Run:
     """One chunk: ``items`` left to start, ``values`` not sent yet."""
 
-    __slots__ = ("call", "chunk", "ended", "items", "seconds", "tasks", "timed", "values")
+    __slots__ = ("call", "chunk", "durable", "ended", "items", "seconds", "tasks", "timed", "values")
 
     def __init__(self, message: Chunk) -> None:
         self.chunk = message.chunk
         self.call = message.call
         self.timed = message.timed
+        self.durable = message.durable
         self.items: deque[Any] = deque(message.items)
         self.values: list[Any] = []
         self.ended = False
@@ -92,7 +93,6 @@ class Worker:
         self._frames = FrameReader()
         self._functions: dict[int, Callable[[Any], Any] | bytes] = {}
         self._last_flush = time.monotonic()
-        self._write_through = False
         self.wake = threading.Event()
 
     # ---- set-up
@@ -108,7 +108,6 @@ class Worker:
                 setup: Setup = decode(bodies[0])
                 for body in bodies[1:]:
                     self._accept(decode(body))
-                self._write_through = setup.write_through
                 return setup
 
     def send(self, message: Any) -> None:
@@ -200,7 +199,7 @@ class Worker:
     # ---- tasks
 
     def _run(self, run: _Run) -> None:
-        status, inbox, timed, write_through = self._status, self.inbox, run.timed, self._write_through
+        status, inbox, timed, durable = self._status, self.inbox, run.timed, run.durable
         take, keep, atoms = run.items.popleft, run.values.append, ATOMS
         clock = time.monotonic_ns
         value: Any = None
@@ -223,7 +222,7 @@ class Worker:
                     keep(_fault(error))
                 else:
                     keep(value if type(value) in atoms else self._packed(value))
-                if write_through:
+                if durable:
                     self.flush()
         except IndexError:
             item = value = None  # nothing may keep the last argument's memory alive

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import sys
 import threading
@@ -172,3 +173,26 @@ def logged_beast(item: tuple[str, int, str | None]) -> Any:
     os.write(descriptor, number.to_bytes(4, "little"))
     os.close(descriptor)
     return run_beast((name, number))
+
+
+# Quick beasts only: those that need a time-out or fill memory would make a long run of many slow.
+INJECTED = (
+    "raises",
+    "raises_unpicklable",
+    "kills_itself",
+    "exits_zero",
+    "exits_three",
+    "segfaults",
+    "returns_lambda",
+    "returns_unrebuildable",
+    "closes_its_pipe",
+)
+
+
+def injected_items(path: str, tasks: int, *, share: float, seed: int) -> list[tuple[str, int, str | None]]:
+    """Arguments for :func:`logged_beast`: ``tasks`` numbers, about ``share`` of them with a random beast."""
+    generator = random.Random(seed)
+    return [
+        (path, number, generator.choice(INJECTED) if generator.random() < share else None)
+        for number in range(tasks)
+    ]
