@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optengine.rules.model import Outcome, RuleResult, Status
+from optengine.rules.snapshot import refuse
 from optengine.rules.trace import Recorder
 from optengine.rules.tree import normal_path
 
@@ -64,6 +65,15 @@ class FileView:
     def is_dir(self, path: AnyPath) -> bool:
         """Whether a folder is there."""
         return self.kind(path) == "dir"
+
+    def size(self, path: AnyPath) -> int:
+        """Bytes of a file. Raises OSError when it is not a file."""
+        name = normal_path(path)
+        kind = self._snapshot.index.kind(name)
+        self._recorder.look("size", name, there=kind == "file")
+        if kind != "file":
+            raise refuse(name, kind)
+        return self._snapshot.index.entries[name].size
 
     def glob(self, pattern: str) -> list[str]:
         """Sorted paths that match; ``**`` and ``{a,b}`` work, see

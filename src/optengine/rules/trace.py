@@ -68,6 +68,9 @@ def observe(scene: Scene, what: str, which: str) -> str:
             return scene.snapshot.file_digest(which)
         case "kind":
             return index.kind(which)
+        case "size":
+            entry = index.entries.get(which)
+            return "absent" if entry is None else f"{entry.kind} {entry.size}"
         case "list":
             names = index.children(which)
             kinds = [index.kind(f"{which}/{name}" if which != "." else name) for name in names]
@@ -91,11 +94,14 @@ class Recorder:
         self.keep = keep
         self.unrecorded: list[str] = []
         self.saw_anything = False
+        self.closed = False
         self._records: dict[tuple[str, str], str] = {}
         self._parts: dict[str, Trace] = {}
 
     def look(self, what: str, which: str, *, there: bool) -> None:
         """Record a look; *there* tells whether something was found, for the check against vacuous rules."""
+        if self.closed:
+            raise RuntimeError("A context must not be used after its rule or builder has returned.")
         self.saw_anything = self.saw_anything or there
         if self.keep and (what, which) not in self._records:
             self._records[what, which] = observe(self.scene, what, which)
@@ -108,7 +114,8 @@ class Recorder:
             self._parts[trace.digest] = trace
 
     def trace(self) -> Trace | None:
-        """Everything recorded so far; None when nothing is kept."""
+        """Everything recorded, which ends the recording; None when nothing is kept."""
+        self.closed = True
         if not self.keep:
             return None
         records = tuple(sorted((what, which, seen) for (what, which), seen in self._records.items()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from optengine.rules.formats.text import one_line
 from optengine.rules.model import RuleResult, Status
 from optengine.rules.report import Report
@@ -48,6 +50,11 @@ def run_lines(report: Report) -> list[str]:
     )
     if stats.changed_since:
         lines.append(f"changed since: {stats.changed_since}")
-    lines.extend(f"never cached: {rule_id}: {why}" for rule_id, why in stats.uncached.items())
-    lines.extend(f"passed without looking at anything that exists: {rule_id}" for rule_id in stats.vacuous)
+    lines.extend(_some(f"never cached: {rule_id}: {why}" for rule_id, why in stats.uncached.items()))
+    lines.extend(_some(f"passed without looking at anything that exists: {one}" for one in stats.vacuous))
     return lines
+
+
+def _some(lines: Iterable[str], most: int = 5) -> list[str]:
+    found = list(lines)
+    return found if len(found) <= most else [*found[:most], f"and {len(found) - most} more like this"]
