@@ -50,8 +50,8 @@ class ParallelOptimizer:
             it never follows ``n_jobs``; keep it well above the number of workers to keep these busy.
         checkpoint: journal file; an existing one of the same run is continued.
         progress: whether to show a bar, on a terminal.
-        shared: share handles by name (objects with ``get()``, such as ``SharedBundle``), for
-            ``context.shared(name)``.
+        shared: by name, for ``context.shared(name)``: share handles (such as ``SharedBundle``) or plain
+            objects.
         resume: whether an existing journal may be continued; if not, it is an error.
         patience: stop after this many trials in a row without a better value.
         target: stop when a value is at least as good as this.
@@ -106,10 +106,8 @@ class ParallelOptimizer:
             max_failures=max_failures,
             code_version=code_version,
         )
-        if not isinstance(backend, Backend) and backend not in BACKENDS:
-            raise OptimizeError(
-                f"backend must be one of {', '.join(BACKENDS)} or a Backend object; received {backend!r}"
-            )
+        own = {"n_jobs": n_jobs, "max_eval_time": max_eval_time, "memory_limit": memory_limit}
+        self._backend = _backend(backend, {**own, "shared": shared, **(backend_options or {})})
         self.algorithm = (
             algorithm if isinstance(algorithm, SearchAlgorithm) else ForeignSearchAlgorithm(algorithm)
         )
@@ -119,11 +117,8 @@ class ParallelOptimizer:
                 f"{self.algorithm.asked} times; "
                 "build a new one (a journal continues an earlier run)"
             )
-        self._shared = dict(shared or {})
         self._on_trial = on_trial
-        self._backend_options = dict(backend_options or {})
         self._driver: Driver | None = None
-        self._backend: Backend | None = None
         self._seconds = 0.0
 
     @property
@@ -174,7 +169,7 @@ class ParallelOptimizer:
         began = time.monotonic()
         bar: ProgressBar | None = None
         try:
-            backend = self._backend = self._new_backend()
+            backend = self._backend
             driver = self._driver = Driver(
                 self.algorithm,
                 backend,
@@ -196,35 +191,12 @@ class ParallelOptimizer:
                     self._on_trial(event.trial)
                 yield event
         finally:
-            if self._backend is not None:
-                self._backend.close()
+            self._backend.close()
             if journal is not None:
                 journal.close()
             if bar is not None:
                 bar.close()
             self._seconds = time.monotonic() - began
-
-    def _new_backend(self) -> Backend:
-        settings, options = self.settings, self._backend_options
-        if isinstance(settings.backend, Backend):
-            return settings.backend
-        if settings.backend == "serial":
-            if settings.max_eval_time is not None or settings.memory_limit is not None:
-                raise OptimizeError(
-                    "max_eval_time and memory_limit need a process to end; received backend='serial'; "
-                    "use backend='local' with n_jobs=1"
-                )
-            from optengine.optimize.backends.serial import SerialBackend
-
-            return SerialBackend(self._shared, **options)
-        limits = {"max_eval_time": settings.max_eval_time, "memory_limit": settings.memory_limit}
-        if settings.backend == "ray":
-            from optengine.optimize.backends.ray import RayBackend
-
-            return RayBackend(settings.n_jobs, self._shared, **limits, **options)
-        from optengine.optimize.backends.local import LocalBackend
-
-        return LocalBackend(settings.n_jobs, self._shared, **limits, **options)
 
     def _rules(self) -> list[StopRule]:
         settings = self.settings
@@ -243,7 +215,7 @@ class ParallelOptimizer:
             "window": self.window,
             "direction": self.settings.direction,
             "code": self.settings.code_version or code_fingerprint(function),
-            "data": data_fingerprint(self._shared),
+            "data": data_fingerprint(self._backend.shared),
         }
 
     # -- results --------------------------------------------------------------------------------------------
@@ -296,3 +268,37 @@ class ParallelOptimizer:
         """Figures of the run: counts, seconds, driver overhead, per worker, findings; see "
         "``statistics.py``."""
         return run_statistics(self._driver, self._backend, self._seconds)
+
+
+def _backend(backend: str | Backend, options: dict[str, Any]) -> Backend:
+    """The backend of this name with these options; a Backend object as it is."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(backend, Backend):
+        if given:
+            raise OptimizeError(
+                f"a Backend object keeps its own settings; received also {sorted(given)!r}; set them on the "
+                "object"
+            )
+        return backend
+    if backend == "serial":
+        given.pop("n_jobs", None)
+        limits = sorted({"max_eval_time", "memory_limit"} & set(given))
+        if limits:
+            raise OptimizeError(
+                f"{' and '.join(limits)} need a process to end; received backend='serial'; "
+                "use backend='local' with n_jobs=1"
+            )
+        from optengine.optimize.backends.serial import SerialBackend
+
+        return SerialBackend(**given)
+    if backend == "local":
+        from optengine.optimize.backends.local import LocalBackend
+
+        return LocalBackend(**given)
+    if backend == "ray":
+        from optengine.optimize.backends.ray import RayBackend
+
+        return RayBackend(**given)
+    raise OptimizeError(
+        f"backend must be one of {', '.join(BACKENDS)} or a Backend object; received {backend!r}"
+    )

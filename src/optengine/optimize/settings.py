@@ -37,7 +37,7 @@ class OptimizerSettings(BaseModel):
 
     @field_validator("max_failures")
     @classmethod
-    def _count_or_share(cls, limit: float | None) -> float | None:
+    def _count_or_share(cls, limit: Any) -> Any:
         if limit is None:
             return None
         whole = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1

@@ -21,8 +21,8 @@ class GeneticSearchAlgorithm(SearchAlgorithm):
 
     Generation 0 is random. Each later one is bred when the one before is told completely, from the best
     ``population`` individuals seen so far (so a good one is never lost and never evaluated twice on purpose),
-    with a generator keyed by (seed, generation). A child that was evaluated before is redrawn a few times. A
-    failed trial never becomes a parent.
+    with a generator keyed by (seed, generation). A child that was evaluated before is redrawn a few times,
+    ever more boldly. A failed trial never becomes a parent.
 
     Args:
         param_distributions: description of the space, or a ``Space``.
@@ -104,8 +104,8 @@ class GeneticSearchAlgorithm(SearchAlgorithm):
         parents = [genes for _, _, genes in self._elite]
         children = []
         for _ in range(self.population):
-            for _ in range(_REDRAWS):
-                genes = self._child(rng, parents)
+            for redraw in range(_REDRAWS):
+                genes = self._child(rng, parents, 1 + redraw)
                 params = self.space.decode(genes)
                 key = json.dumps(params)
                 if key not in self._seen:
@@ -114,7 +114,7 @@ class GeneticSearchAlgorithm(SearchAlgorithm):
             children.append((genes, params))
         return children
 
-    def _child(self, rng: np.random.Generator, parents: list[list[float]]) -> list[float]:
+    def _child(self, rng: np.random.Generator, parents: list[list[float]], boldness: int) -> list[float]:
         size = len(self.space)
         if len(parents) < 2 or size == 0:
             return [float(part) for part in rng.random(size)]
@@ -124,8 +124,8 @@ class GeneticSearchAlgorithm(SearchAlgorithm):
         else:
             child = first.copy()
         rate = 1.0 / size if self.mutation is None else self.mutation
-        step = np.where(self._ordered, child + rng.normal(0.0, _SPREAD, size), rng.random(size))
-        child = np.where(rng.random(size) < rate, _reflect(step), child)
+        step = np.where(self._ordered, child + rng.normal(0.0, _SPREAD * boldness, size), rng.random(size))
+        child = np.where(rng.random(size) < rate * boldness, _reflect(step), child)
         return [float(part) for part in child]
 
     def _winner(self, rng: np.random.Generator, count: int) -> int:

@@ -9,7 +9,7 @@ other. A backend neither reorders trials for the algorithm nor decides anything;
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from optengine.optimize.objective import Objective
@@ -20,6 +20,8 @@ class Backend(ABC):
     """Where evaluations run; see the module's text."""
 
     name: ClassVar[str]
+    shared: Mapping[str, Any]
+    """Share handles by name, reached in an evaluation through ``context.shared(name)``."""
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@ from typing import Any
 from optengine.optimize.backends.base import Backend
 from optengine.optimize.errors import OptimizeError
 from optengine.optimize.objective import Objective
+from optengine.optimize.shared import share_handles
 from optengine.optimize.trial import Completed, Task
 
 
@@ -16,13 +17,13 @@ class SerialBackend(Backend):
     """No processes, hence no time limit, no memory limit and no protection from a crash.
 
     Args:
-        shared: share handles by name (objects with ``get()``), reached through ``context.shared(name)``.
+        shared: share handles or plain objects by name, for ``context.shared(name)``.
     """
 
     name = "serial"
 
     def __init__(self, shared: Mapping[str, Any] | None = None) -> None:
-        self._handles = dict(shared or {})
+        self.shared = share_handles(shared)
         self._values: dict[str, Any] = {}
         self._queue: deque[Task] = deque()
         self._objective: Objective | None = None
@@ -43,7 +44,7 @@ class SerialBackend(Backend):
     def collect(self) -> list[Completed]:
         """Evaluate the next task."""
         assert self._objective is not None
-        return [self._objective.evaluate(self._queue.popleft(), self._shared)._replace(worker=0)]
+        return [self._objective.evaluate(self._queue.popleft(), self._value)._replace(worker=0)]
 
     def cancel(self) -> None:
         """See the base class."""
@@ -54,9 +55,9 @@ class SerialBackend(Backend):
         self._queue.clear()
         self._values.clear()
 
-    def _shared(self, name: str) -> Any:
-        if name not in self._handles:
-            raise OptimizeError(f"shared name must be one of {sorted(self._handles)!r}; received {name!r}")
+    def _value(self, name: str) -> Any:
+        if name not in self.shared:
+            raise OptimizeError(f"shared name must be one of {sorted(self.shared)!r}; received {name!r}")
         if name not in self._values:
-            self._values[name] = self._handles[name].get()
+            self._values[name] = self.shared[name].get()
         return self._values[name]
