@@ -22,15 +22,17 @@ from pytest_optbench.core.diagnose import Finding, diagnose, order_effect, tied_
 from pytest_optbench.core.distributions import t_critical, t_upper
 from pytest_optbench.core.estimate import huber, least_squares, total_time
 from pytest_optbench.core.goal import Goal
-from pytest_optbench.core.judge import LookResult, look, rank_confirms
+from pytest_optbench.core.judge import LookResult, rank_confirms
 from pytest_optbench.core.multiplicity import attempt_alpha, sequential_p
 from pytest_optbench.core.pairs import Pairs
 from pytest_optbench.core.power import pairs_needed, smallest_detectable
 from pytest_optbench.core.ranks import RankTest, crossover, crossover_below
-from pytest_optbench.core.sequential import MIN_PAIRS, PlanError, Schedule
+from pytest_optbench.core.replay import checked_looks, replay
+from pytest_optbench.core.sequential import MIN_PAIRS, Schedule
 from pytest_optbench.core.verdicts import EXPLANATION, Reason, Verdict, verdict_of
 from pytest_optbench.core.wording import percent, short_percent, times
 
+__all__ = ["ArmSummary", "Companions", "Decision", "Effect", "decide", "replay"]
 COARSEST_CLOCK = 0.001
 """Largest clock resolution, as a fraction of a timed sample, that may decide anything."""
 MOST_TIES = 0.5
@@ -174,16 +176,6 @@ class Decision:
         return decision_document(self)
 
 
-def replay(pairs: Pairs, schedule: Schedule, goal: Goal) -> tuple[LookResult, ...]:
-    """Return the looks the plan takes on these pairs, up to the first that stops or the last reached."""
-    results: list[LookResult] = []
-    for k, n in enumerate(schedule.looks):
-        if n > len(pairs) or (results and results[-1].stop):
-            break
-        results.append(look(pairs.first(n), schedule, k, goal))
-    return tuple(results)
-
-
 def decide(
     pairs: Pairs,
     schedule: Schedule,
@@ -214,7 +206,7 @@ def decide(
         ValueError: an unknown reason code, or one that is not from outside.
     """
     outside = _outside_reasons(reasons)
-    taken = _checked_looks(pairs, schedule, tuple(looks), goal, cut_short=bool(outside))
+    taken = checked_looks(pairs, schedule, tuple(looks), goal, cut_short=bool(outside))
     equivalence = equivalence or Equivalence()
     control = aa_control(pairs.control)
     effect = _effect(pairs, schedule, taken, goal)
@@ -281,42 +273,6 @@ def _outside_reasons(codes: Sequence[str]) -> tuple[Reason, ...]:
                 "that one follows from the data alone"
             )
     return reasons
-
-
-def _checked_looks(
-    pairs: Pairs, schedule: Schedule, looks: tuple[LookResult, ...], goal: Goal, cut_short: bool
-) -> tuple[LookResult, ...]:
-    if len(pairs) > schedule.looks[-1]:
-        raise PlanError(f"the plan ends at {schedule.looks[-1]} pairs, got {len(pairs)}")
-    due = sum(n <= len(pairs) for n in schedule.looks)
-    if len(looks) > due:
-        raise PlanError(f"{due} looks are due at {len(pairs)} pairs, got {len(looks)}; no look may be added")
-    for k, seen in enumerate(looks):
-        if k and looks[k - 1].stop:
-            raise PlanError(f"look {k} stopped the measurement, got another look after it")
-        if seen.index != k or seen.n != schedule.looks[k]:
-            raise PlanError(
-                f"look {k + 1} is planned at {schedule.looks[k]} pairs, got look {seen.index + 1} at {seen.n}"
-            )
-        plan = schedule.with_accepted(schedule.candidates - seen.competing)
-        if not _same(seen, look(pairs.first(seen.n), plan, k, goal)):
-            raise PlanError(f"look {k + 1} does not follow from the recorded pairs and the plan: {seen!r}")
-    stopped = bool(looks) and looks[-1].stop
-    if stopped and len(pairs) != looks[-1].n:
-        raise PlanError(f"look {len(looks)} stopped at {looks[-1].n} pairs, got {len(pairs)} pairs")
-    if not stopped and len(looks) < due and not cut_short:
-        raise PlanError(
-            f"{due} looks are due at {len(pairs)} pairs, got {len(looks)}; no look may be skipped"
-        )
-    return looks
-
-
-def _same(a: LookResult, b: LookResult) -> bool:
-    close = all(
-        math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) or (math.isnan(x) and math.isnan(y))
-        for x, y in ((a.theta, b.theta), (a.se, b.se), (a.p, b.p), (a.limit, b.limit))
-    )
-    return close and (a.verdict, a.reason, a.stop, a.n) == (b.verdict, b.reason, b.stop, b.n)
 
 
 def _effect(pairs: Pairs, schedule: Schedule, looks: tuple[LookResult, ...], goal: Goal) -> Effect | None:
