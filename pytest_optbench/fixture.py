@@ -6,7 +6,7 @@ A plain run calls every arm once and checks that the results agree; nothing heav
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -71,7 +71,9 @@ class Optbench:
                 "optbench: isolation='process' is not available in this version; "
                 "use --optbench-isolation=inline"
             )
+        from .measure.errors import MeasureError
         from .session import Benchmark, run_benchmark
+        from .store.errors import StoreError
 
         benchmark = Benchmark(
             node_id=self._item.nodeid,
@@ -86,8 +88,11 @@ class Optbench:
             description=description,
             settings=settings,
         )
-        with _progress(self._item.config, settings, benchmark.title) as progress:
-            outcome = run_benchmark(benchmark, progress)
+        try:
+            with _progress(self._item.config, settings, benchmark.title) as progress:
+                outcome = run_benchmark(benchmark, progress)
+        except (StoreError, MeasureError) as error:
+            self._fail(f"optbench: {error}")
         self.documents = [result.document for result in outcome.results]
         for result in outcome.results:
             self._item.user_properties.extend(result.properties)
@@ -163,7 +168,7 @@ class Optbench:
         for line in lines.values():
             self._item.warn(pytest.PytestWarning(f"optbench: {line}"))
 
-    def _fail(self, message: str) -> Any:
+    def _fail(self, message: str) -> NoReturn:
         self._failure = message
         pytest.fail(message, pytrace=False)
 
@@ -197,14 +202,14 @@ def _candidates(optimized: ArmLike | Mapping[str, ArmLike]) -> dict[str, ArmLike
     if not optimized:
         pytest.fail("optbench: optimized must name at least one candidate, received {}", pytrace=False)
     for name, arm in optimized.items():
-        if not isinstance(name, str) or not name or name == "baseline":
+        if not str(name) or name == "baseline":
             pytest.fail(
-                f"optbench: a candidate's name must be a non-empty string other than 'baseline', "
+                f"optbench: a candidate's name must be non-empty and other than 'baseline', "
                 f"received {name!r}",
                 pytrace=False,
             )
         _callable(arm, f"optimized[{name!r}]")
-    return dict(optimized)
+    return {str(name): arm for name, arm in optimized.items()}
 
 
 def _progress(config: pytest.Config, settings: Settings, title: str) -> Any:

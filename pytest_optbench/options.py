@@ -225,7 +225,9 @@ _OPTIONS: Final = (
     _Option("cpus", parse_cpus, "LIST", "pin measuring to these CPUs, such as 0,2-3"),
     _Option("no_progress", _flag, None, "show no progress bar"),
     _Option("quick", _flag, None, "allow fewer than 10 pairs; never ACCEPTs"),
-    _Option("templates", _text, "DIR", "folder with decision.md.j2 / index.md.j2 that replace the shipped ones"),
+    _Option(
+        "templates", _text, "DIR", "folder with decision.md.j2 / index.md.j2 that replace the shipped ones"
+    ),
 )
 _BY_NAME: Final = {option.name: option for option in _OPTIONS}
 

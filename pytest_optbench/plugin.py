@@ -71,5 +71,5 @@ def pytest_runtest_makereport(
     report = yield
     benchmark = item.stash.get(BENCHMARK, None)
     if benchmark is not None and call.when == "call":
-        report.optbench = list(benchmark.documents)
+        report.__dict__["optbench"] = list(benchmark.documents)  # xdist sends every attribute along
     return report

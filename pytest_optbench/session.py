@@ -37,6 +37,7 @@ from .measure.observe import observe
 from .options import Settings
 from .progress import Progress
 from .report import junit, write_decision
+from .report.templating import check_templates
 from .store import ledger
 from .store.files import check_writable
 
@@ -150,6 +151,7 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     settings = benchmark.settings
     folder = Path(benchmark.root, settings.report_dir)
     check_writable(folder)
+    check_templates(_templates(benchmark))
     seed = settings.seed if settings.seed is not None else secrets.randbelow(2**31)
     started = datetime.now(UTC)
     began = time.perf_counter()
@@ -165,9 +167,7 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     run = _Run({name: _Record(plan) for name in benchmark.candidates})
     if settings.quick:
         run.reasons.append("quick")
-    arms = Arms(
-        benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time
-    )
+    arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
     with measuring_lock(progress.phase), arms:
         _measure(benchmark, arms, plan, seed, run, progress)
     with run.timed("analysis_s"):
@@ -199,11 +199,11 @@ def _measure(
     try:
         progress.phase("checking results")
         with run.timed("equivalence_s"):
-            _check(benchmark, arms, run, "before timing")
-            for arm in arms:
+            for arm in arms:  # first of all: what an arm changes once it would not change again
                 seen = observe(arm)
                 run.memory[arm.name] = seen.memory
                 run.findings += seen.findings
+            _check(benchmark, arms, run, "before timing")
         if all(r.equivalence.passed is False for r in run.records.values()):
             return
         progress.phase("calibrating")
@@ -223,6 +223,8 @@ def _measure(
     if run.runner is not None:
         run.findings += run.runner.findings
         run.overhead |= run.runner.overhead
+        if any(f.level == "error" for f in run.runner.findings):
+            run.reasons.append("invalid-measurement")
 
 
 def _check(benchmark: Benchmark, arms: Arms, run: _Run, when: str) -> None:

@@ -132,5 +132,5 @@ class Suite:
                 capture.resume_global_capture()
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary and documents:
-            with open(summary, "a", encoding="utf-8") as file:
+            with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(github.step_summary(documents))

@@ -34,7 +34,7 @@ from pytest_optbench.core.wording import percent, short_percent, times
 
 __all__ = ["ArmSummary", "Companions", "Decision", "Effect", "decide", "replay"]
 COARSEST_CLOCK = 0.001
-"""Largest clock resolution, as a fraction of a timed sample, that may decide anything."""
+"""Clock resolution, as a fraction of a timed sample, above which its error counts against the verdict."""
 MOST_TIES = 0.5
 """Largest share of log ratios that repeat another one exactly."""
 COMPANION_ALPHA = 0.05
@@ -198,7 +198,8 @@ def decide(
         equivalence: outcome of comparing the results of both arms; None: not checked.
         reasons: codes from outside that forbid ACCEPT ("time-limit", "quick", "arm-raised", ...).
         load, steal: machine state for the diagnostics, see `diagnose`.
-        clock_resolution: resolution of the clock as a fraction of the shortest timed sample.
+        clock_resolution: resolution of the clock as a fraction of the shortest timed sample; above
+            `COARSEST_CLOCK` the verdict must also hold with the interval widened by that error.
 
     Raises:
         PlanError: a look was added, skipped, taken at another number of pairs, or does not follow from the
@@ -210,7 +211,8 @@ def decide(
     equivalence = equivalence or Equivalence()
     control = aa_control(pairs.control)
     effect = _effect(pairs, schedule, taken, goal)
-    blocking = _blocking(pairs, effect, equivalence, control, outside, clock_resolution)
+    coarse = _too_coarse(effect, goal, clock_resolution)
+    blocking = _blocking(pairs, effect, equivalence, control, outside, coarse)
     if blocking:
         final = blocking
         verdict = Verdict.REJECT if Reason.NOT_EQUIVALENT in blocking else Verdict.INCONCLUSIVE
@@ -308,14 +310,13 @@ def _blocking(
     equivalence: Equivalence,
     control: Control | None,
     outside: tuple[Reason, ...],
-    clock_resolution: float | None,
+    coarse: bool,
 ) -> tuple[Reason, ...]:
     """Return everything that forbids a verdict from the data, the most telling first."""
     if equivalence.checked and equivalence.passed is False:
         return tuple(dict.fromkeys((Reason.NOT_EQUIVALENT, *outside)))
     if outside:
         return outside
-    coarse = clock_resolution is not None and not clock_resolution <= COARSEST_CLOCK
     tied = tied_share(pairs.log_ratio) > MOST_TIES
     found = (
         (Reason.EQUIVALENCE_ERROR, equivalence.checked and equivalence.passed is None),
@@ -325,6 +326,20 @@ def _blocking(
         (Reason.NOISY_CONTROL, control is not None and not control.clean),
     )
     return tuple(reason for reason, applies in found if applies)
+
+
+def _too_coarse(effect: Effect | None, goal: Goal, resolution: float | None) -> bool:
+    """Whether one clock step per sample could move the interval across the threshold.
+
+    A cached result can be thousands of times faster than what it replaces and last few clock steps: the
+    step is then a large share of the sample and no danger at all to the verdict.
+    """
+    if effect is None or resolution is None or resolution <= COARSEST_CLOCK:
+        return False
+    if not resolution < 0.5:
+        return True
+    error = -math.log1p(-resolution)
+    return effect.low - error <= goal.log_threshold < effect.high + error
 
 
 def _companions(pairs: Pairs) -> Companions:

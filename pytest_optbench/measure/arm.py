@@ -121,6 +121,7 @@ class Arm:
         self._guard = ForkGuard()
         self._forks = False
         self._stage = "arm"
+        self.called = False
 
     @property
     def needs_event_loop(self) -> bool:
@@ -148,6 +149,7 @@ class Arm:
                 result = self.call(*arguments)
         self._forks = self._forks or forks_so_far() > forks
         self._check_result(result)
+        self.called = True
         return result
 
     def run(self, loops: int, clock: Clock) -> Reading:

@@ -21,7 +21,7 @@ from .findings import Finding
 
 MIN_RUN_S: Final = 1e-3
 MIN_STEPS: Final = 1000
-MAX_RUN_S: Final = 0.25
+MAX_RUN_S: Final = 0.02
 TRIAL_S: Final = 1.0
 MAX_DISAGREEMENT: Final = 2.0
 

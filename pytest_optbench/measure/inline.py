@@ -1,8 +1,8 @@
 """The inline runner: trials measured in this very process, one small round after the other.
 
-Before the first timed run, in this order: pin CPUs, take tracers off, call every arm once, calibrate, draw
-the whole order, warm up, freeze the heap. Then each run is: collect garbage, divert output, read the clocks
-around the calls. Everything is put back when the context ends, whatever happened in between.
+Before the first timed run, in this order: pin CPUs, take tracers off, call every arm that was not called yet,
+calibrate, draw the whole order, warm up, freeze the heap. Then each run is: collect garbage, divert output,
+read the clocks around the calls. Everything is put back when the context ends, whatever happened in between.
 
 One process is one sample of memory layout and hash seed: what those favour, no number of trials in here can
 tell from a real difference. Process isolation is for that.
@@ -148,8 +148,9 @@ class InlineRunner:
 
     def _prepare(self) -> None:
         for arm in self._order:
-            with diverted_output(self._null):
-                arm.once()
+            if not arm.called:
+                with diverted_output(self._null):
+                    arm.once()
         began = self._clock.wall_ns()
         budget_s = _TIME_FOR_TRIALS * self.arms.limit.seconds / self._looks[-1]
         with diverted_output(self._null):

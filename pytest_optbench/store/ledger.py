@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from . import schema
 from .files import read
 from .folder import stem_for
 
 Entry = dict[str, Any]
+
+NOT_JUDGED: Final = frozenset(
+    {
+        "quick", "time-limit", "arm-raised", "too-few-pairs", "invalid-measurement", "clock-resolution",
+        "noisy-control", "equivalence-error", "not-equivalent",
+    }
+)  # fmt: skip
+"""Reasons that settle a decision whatever the measured pairs say."""
 
 
 def earlier(folder: Path, identity: str) -> list[Entry]:
@@ -47,11 +55,13 @@ def entry(doc: Mapping[str, Any]) -> Entry:
 def attempt_number(entries: Sequence[Mapping[str, Any]]) -> int:
     """Return which attempt the next decision is: 1 + the decisions without ACCEPT since the last ACCEPT.
 
-    Quick decisions and those that measured no pair do not count: neither could have been accepted.
+    Only decisions read off the pairs count. What was settled otherwise (a quick run, a time limit, an arm
+    that raised, a noisy machine) could not have been accepted, so it spent no error.
     """
     attempt = 1
     for each in reversed(entries):
-        if each.get("quick") or "quick" in each.get("reasons", ()) or not each.get("n"):
+        reasons = set(each.get("reasons", ()))
+        if not each.get("n") or (reasons and reasons <= NOT_JUDGED):
             continue
         if each["verdict"] == "ACCEPT":
             break

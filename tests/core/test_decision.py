@@ -197,9 +197,12 @@ def test_ties_are_a_clock_problem():
     assert "clock-ties" in [f.code for f in decision.diagnostics]
 
 
-@pytest.mark.parametrize(("resolution", "accepted"), [(0.0001, True), (0.01, False), (math.nan, False)])
+@pytest.mark.parametrize(
+    ("resolution", "accepted"),
+    [(0.0001, True), (0.01, True), (0.06, False), (0.6, False), (1.5, False), (math.nan, False)],
+)
 def test_clock_resolution(pairs_of, resolution, accepted):
-    """A clock coarser than a thousandth of a sample decides nothing, and neither does an unknown one."""
+    """A clock step that could move the interval across the threshold decides nothing, nor an unknown one."""
     decision = decided(pairs_of("clean"), clock_resolution=resolution)
     assert decision.accepted is accepted
     assert (Reason.CLOCK_RESOLUTION in decision.reasons) is not accepted

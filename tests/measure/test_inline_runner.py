@@ -52,7 +52,7 @@ class Bench:
 
 
 def test_the_whole_order_of_execution():
-    """Check, one call each, calibration, warm-up, the planned rounds, check: nothing else, in this order."""
+    """Check, calibration, warm-up, the planned rounds, check: nothing else, in this order."""
     bench = Bench(candidates=2)
     with bench.arms(setup=bench.setup) as arms:
         assert all(result.passed for result in check(arms).values())
@@ -62,7 +62,7 @@ def test_the_whole_order_of_execution():
     names = ["baseline", "c1", "c2"]
     plan = draw_plan(LOOKS, 40, 2, 3)
     checked = ["baseline", "c1", "baseline", "c2"]
-    expected = [*checked, *names, *names, *names]  # one call each, two calibration readings
+    expected = [*checked, *names, *names]  # two calibration readings
     for rounds in (plan.rounds[0][:4], *plan.rounds):  # the warm-up, then every trial
         expected += [names[position] for order in rounds for position in order]
     expected += checked

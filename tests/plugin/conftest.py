@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+# pytester forgets modules that a run in this process loaded; numpy cannot be loaded twice.
+import pytest_optbench.session
+import pytest_optbench.suite  # noqa: F401
+
 ARMS = """
 import time
 

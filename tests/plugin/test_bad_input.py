@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import FASTER, UNCHANGED, Bench
@@ -25,7 +26,10 @@ from conftest import FASTER, UNCHANGED, Bench
         ("optbench.compare(baseline=fast, optimized=None)", "*optimized must be a callable, received None*"),
         ("optbench.compare(baseline=fast, optimized={})", "*at least one candidate, received {}*"),
         ("optbench.compare(baseline=fast, optimized={'baseline': fast})", "*other than 'baseline'*"),
-        ("optbench.compare(baseline=fast, optimized=fast, trails=12)", "*optbench.compare knows the keys*'trails'*"),
+        (
+            "optbench.compare(baseline=fast, optimized=fast, trails=12)",
+            "*optbench.compare knows the keys*'trails'*",
+        ),
         ("optbench.compare(baseline=fast, optimized=fast, trials=3)", "*at least 10 pairs*received 3*"),
     ],
 )
@@ -201,7 +205,7 @@ def test_no_trace_of_the_machine_in_documents(bench: Bench) -> None:
     """Host name, user's home and the folder of the run appear in no document."""
     bench.file(FASTER)
     bench.run_here()
-    forbidden = [os.uname().nodename, os.path.expanduser("~"), str(bench.folder)]
+    forbidden = [os.uname().nodename, str(Path.home()), str(bench.folder)]
     for path in bench.reports():
         if path.is_file():
             text = path.read_text()

@@ -15,7 +15,12 @@ def test_the_benchmark_fixture_still_belongs_to_its_plugin(bench: Bench) -> None
 def test_their_options_do_not_reach_us(bench: Bench) -> None:
     """Disabling or selecting the other plugin's benchmarks does not switch the gate off."""
     bench.file(UNCHANGED)
-    for options in (("--benchmark-disable",), ("--benchmark-skip",), ("-p", "no:benchmark"), ("-p", "no:codspeed")):
+    for options in (
+        ("--benchmark-disable",),
+        ("--benchmark-skip",),
+        ("-p", "no:benchmark"),
+        ("-p", "no:codspeed"),
+    ):
         assert bench.run(*options).ret == 1, options
 
 

@@ -17,7 +17,15 @@ from pytest_optbench.options import (
 
 @pytest.mark.parametrize(
     ("text", "saved"),
-    [("5%", 0.05), ("0.05", 0.05), (0.05, 0.05), ("1.25x", 0.2), ("2X", 0.5), ("0", 0.0), ("74.97 %", 0.7497)],
+    [
+        ("5%", 0.05),
+        ("0.05", 0.05),
+        (0.05, 0.05),
+        ("1.25x", 0.2),
+        ("2X", 0.5),
+        ("0", 0.0),
+        ("74.97 %", 0.7497),
+    ],
 )
 def test_a_speedup_is_time_saved_or_a_ratio(text: object, saved: float) -> None:
     """Percent and fraction mean time saved; a number with x means baseline / optimized."""
@@ -87,7 +95,9 @@ def test_a_wrong_option_is_a_usage_error(bench: Bench, args: list[str], message:
 
 def test_ini_keys_bear_the_options_names(bench: Bench) -> None:
     """Every option has an ini key with underscores; the command line wins over it."""
-    bench.file("[pytest]\noptbench = true\noptbench_min_speedup = 1%\noptbench_report_dir = out\n", "pytest.ini")
+    bench.file(
+        "[pytest]\noptbench = true\noptbench_min_speedup = 1%\noptbench_report_dir = out\n", "pytest.ini"
+    )
     bench.file(FASTER)
     assert bench.plain_here("--optbench-min-speedup=1.2x").ret == 0
     assert bench.only("out")["margin"] == pytest.approx(1.2)
@@ -133,7 +143,9 @@ def test_marker_keys_describe_the_benchmark(bench: Bench) -> None:
 )
 def test_a_wrong_marker_fails_the_test_by_name(bench: Bench, marker: str, message: str) -> None:
     """An unknown or nonsensical marker key is an error of that test, without a traceback."""
-    bench.file(FASTER.replace("def test_gain", f"import pytest\n@pytest.mark.optbench({marker})\ndef test_gain"))
+    bench.file(
+        FASTER.replace("def test_gain", f"import pytest\n@pytest.mark.optbench({marker})\ndef test_gain")
+    )
     result = bench.run_here()
     assert result.ret != 0
     result.stdout.fnmatch_lines([message])

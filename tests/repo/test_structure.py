@@ -175,10 +175,23 @@ def test_the_repository_speaks_of_itself_alone() -> None:
     """No path of one machine, no user's home, no registry host in any committed text."""
     pattern = re.compile(r"(?<![\w.])/(work|farm|home|root)/\w|pypi\.org|files\.pythonhosted|\.noreply\.")
     suffixes = {".py", ".md", ".toml", ".ini", ".j2", ".json", ".yml", ".svg", ".html", ".cfg"}
-    skip = {".tox", ".venv", ".git", "node_modules", ".mypy_cache", ".ruff_cache", ".hypothesis", ".pytest_cache"}
+    skip = {
+        ".tox",
+        ".venv",
+        ".git",
+        "node_modules",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".pytest_cache",
+    }
     found = []
     for path in ROOT.rglob("*"):
-        if path.suffix in suffixes and path != Path(__file__) and not skip & set(path.relative_to(ROOT).parts):
+        if (
+            path.suffix in suffixes
+            and path != Path(__file__)
+            and not skip & set(path.relative_to(ROOT).parts)
+        ):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if pattern.search(line):
                     found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")

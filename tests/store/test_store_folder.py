@@ -136,13 +136,15 @@ def test_a_broken_file_does_not_stop_a_new_decision(tmp_path: Path) -> None:
         (["REJECT", "quick"], 2),
         (["REJECT", "unmeasured"], 2),
         (["ACCEPT", "quick", "unmeasured"], 1),
+        (["REJECT", "noisy"], 2),
     ],
 )
 def test_attempts_count_since_the_last_accept(history: list[str], number: int) -> None:
-    """Quick and unmeasured decisions are no attempts; an ACCEPT starts the count again."""
+    """Decisions that were not read off the pairs are no attempts; an ACCEPT starts the count again."""
     docs = {
         "quick": samples.decision(verdict="INCONCLUSIVE", reasons=["quick"], protocol={"quick": True}),
         "unmeasured": samples.not_equivalent(),
+        "noisy": samples.decision(verdict="INCONCLUSIVE", reasons=["noisy-control"]),
     }
     entries = [entry(docs.get(word) or samples.decision(verdict=word)) for word in history]
     assert attempt_number(entries) == number
