@@ -20,6 +20,7 @@ from optengine import __version__
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("validate", "optengine.rules.cli", "check a folder with a rule set"),
     ("rules-bench", "optengine.rules.bench_cli", "measure the validator: modes, grouping, worker counts"),
+    ("optimize", "optengine.optimize.cli", "search the parameters of an objective with many workers"),
     ("sweep", "optengine.sweep.cli", "run a strategy over a grid of parameters"),
 )
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import pickle
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -31,25 +30,24 @@ def code_fingerprint(function: Callable[..., Any]) -> str:
 
 
 def data_fingerprint(shared: Mapping[str, Any]) -> dict[str, str]:
-    """Fingerprint of each shared object: its own ``fingerprint``, else SHA-256 of its pickled content.
+    """The ``fingerprint`` (attribute or method) of each share handle.
 
     Raises:
-        OptimizeError: an object has neither.
+        OptimizeError: a handle has none.
     """
     return {name: _fingerprint(name, value) for name, value in sorted(shared.items())}
 
 
 def _fingerprint(name: str, value: Any) -> str:
     own = getattr(value, "fingerprint", None)
-    if own is not None:
-        return str(own() if callable(own) else own)
-    try:
-        return hashlib.sha256(pickle.dumps(value, protocol=5)).hexdigest()
-    except Exception as error:
+    found = own() if callable(own) else own
+    if found is None:
         raise OptimizeError(
-            f"shared[{name!r}] must have a fingerprint when a checkpoint is written; received "
-            f"{type(value).__name__}, which has none and cannot be pickled; give it a 'fingerprint' attribute"
-        ) from error
+            f"shared[{name!r}] must have a fingerprint when a checkpoint is written, so that it is not "
+            "continued with "
+            f"other data; received {type(value).__name__} without one; give it a 'fingerprint' attribute"
+        )
+    return str(found)
 
 
 class _Walk:

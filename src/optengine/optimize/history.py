@@ -55,15 +55,21 @@ def history_frame(history: Sequence[Trial]) -> pd.DataFrame:
     return frame.astype({**kinds, "seconds": "float64", "state": object, "error": object})
 
 
+def check_suffix(path: str | Path) -> Path:
+    """The path. Raises OptimizeError unless it ends in .parquet or .csv."""
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise OptimizeError(f"a results file must end in .parquet or .csv; received {str(path)!r}")
+    return path
+
+
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as Parquet or CSV, by the suffix, replacing the file at once or not at all.
 
     Raises:
         OptimizeError: another suffix.
     """
-    path = Path(path)
-    if path.suffix not in (".parquet", ".csv"):
-        raise OptimizeError(f"a results file must end in .parquet or .csv; received {str(path)!r}")
+    path = check_suffix(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
