@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 TARGET_S = 0.05
-CAP = 8192
+CAP = 1 << 16
 
 
 def chunk_size(

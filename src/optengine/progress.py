@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -28,10 +29,10 @@ ProgressOption = bool | Callable[[ProgressState], Any]
 
 
 class Estimate:
-    """Remaining time from the mean rate so far, blended with the recent rate.
+    """Remaining time from two rates that count half each: the mean of the whole run and the recent one.
 
-    The mean over the whole run is the steadier guess for equal tasks; the recent rate follows a change. Both count half.
-    ``recent_s`` is the time constant of the recent rate in seconds.
+    The mean is the steadier guess for equal tasks, the recent rate follows a change of pace. Recent means: tasks and
+    seconds counted with a weight that fades over a quarter of the time run so far, at least ``recent_s`` seconds.
     """
 
     def __init__(self, total: int, now: float, recent_s: float = 5.0) -> None:
@@ -39,22 +40,22 @@ class Estimate:
         self._began = now
         self._last_time = now
         self._last_ended = 0
-        self._recent: float | None = None
         self._recent_s = recent_s
+        self._faded_seconds = 0.0
+        self._faded_tasks = 0.0
 
     def state(self, done: int, failed: int, now: float) -> ProgressState:
         """The progress at time ``now`` (seconds, any monotonic origin)."""
-        ended = done + failed
-        elapsed = now - self._began
-        step = now - self._last_time
-        if step > 0 and ended > self._last_ended:
-            rate = (ended - self._last_ended) / step
-            weight = 1.0 if self._recent is None else min(1.0, step / self._recent_s)
-            self._recent = rate if self._recent is None else self._recent + weight * (rate - self._recent)
+        ended, elapsed = done + failed, now - self._began
+        step, arrived = now - self._last_time, ended - self._last_ended
+        if step > 0 and arrived > 0:
+            fade = math.exp(-step / max(self._recent_s, elapsed / 4))
+            self._faded_seconds = self._faded_seconds * fade + step
+            self._faded_tasks = self._faded_tasks * fade + arrived
             self._last_time, self._last_ended = now, ended
-        if not ended or elapsed <= 0 or self._recent is None:
+        if not self._faded_tasks or elapsed <= 0:
             return ProgressState(self._total, done, failed, elapsed, None, None)
-        rate = 0.5 * (ended / elapsed + self._recent)
+        rate = 0.5 * (ended / (self._last_time - self._began) + self._faded_tasks / self._faded_seconds)
         # Time since the last arrival already belongs to the task under way.
         remaining = (self._total - ended) / rate - (now - self._last_time)
         return ProgressState(self._total, done, failed, elapsed, rate, max(0.0, remaining))

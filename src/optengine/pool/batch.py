@@ -54,7 +54,9 @@ class Batch:
     def next_size(self, workers: int) -> int:
         """How many tasks the next chunk should have."""
         if self.chunksize is not None:
-            return min(self.chunksize, MAX_CHUNK - 1)
+            # What came back from a busy worker is shared out, or it would only change hands.
+            share = -(-len(self._again) // (2 * workers)) if self._again else self.chunksize
+            return min(self.chunksize, share, MAX_CHUNK - 1)
         return chunk_size(self.waiting, workers, self.task_time.seconds)
 
     def take(self, limit: int) -> Sequence[int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PREFETCH_S = 0.001
 PREFETCH_CHUNKS = 32
 CHUNK_BYTES = 8 << 20
-STEAL_AFTER_S = 0.005
+STEAL_AFTER_S = 0.01
 DURABLE_ABOVE_S = 0.0001
 
 
@@ -187,11 +187,11 @@ class Dispatcher:
 
     def _packed(
         self, worker: WorkerHandle, batch: Batch, indices: Sequence[int]
-    ) -> tuple[Sequence[int], list[object]]:
+    ) -> tuple[Sequence[int], Sequence[object]]:
         """Items ready to send. Those that cannot be pickled fail here; those beyond ``CHUNK_BYTES`` go back."""
         items = batch.items(indices)
-        if set(map(type, items)) <= ATOMS:
-            return indices, list(items)
+        if isinstance(items, range) or set(map(type, items)) <= ATOMS:
+            return indices, items
         sent: list[int] = []
         ready: list[object] = []
         volume = 0
@@ -234,9 +234,8 @@ class Dispatcher:
         for worker in self._pool.workers:
             if worker.revoking or not _unstarted(worker.inflight):
                 continue
-            left = sum(flight.left for flight in worker.inflight)
-            seconds = worker.inflight[0].batch.task_time.seconds or 0.0
-            if left * seconds > STEAL_AFTER_S or now - worker.fed_at > STEAL_AFTER_S:
+            # The pause lets every chunk make progress before it may be taken back again.
+            if now - worker.fed_at > STEAL_AFTER_S:
                 worker.revoking = True
                 worker.post(Revoke(-1))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optengine.pool.batch import Batch
 from optengine.pool.failure import TaskFailure
 from optengine.pool.handle import WorkerHandle
-from optengine.pool.payload import ATOMS, unpack
+from optengine.pool.payload import unpack
 from optengine.pool.protocol import Fault, Payload, Ready, Results, Revoked, SetupFailed
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ def accept(pool: Supervisor, worker: WorkerHandle, message: Any) -> None:
 
 
 def _take_run(
-    pool: Supervisor, worker: WorkerHandle, chunk: int, values: list[Any], seconds: float, tasks: int
+    pool: Supervisor,
+    worker: WorkerHandle,
+    chunk: int,
+    values: list[Any],
+    plain: bool,
+    seconds: float,
+    tasks: int,
 ) -> None:
     for flight in worker.inflight:
         if flight.chunk == chunk:
@@ -60,7 +66,7 @@ def _take_run(
         indices = flight.indices[flight.done : flight.done + count]
         flight.done += count
         pool.tally.tasks += count
-        if set(map(type, values)) <= ATOMS:
+        if plain:
             batch.deliver(indices, values)
         else:
             _deliver_mixed(pool, worker, batch, indices, values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from optengine.pool.failure import Kind
@@ -86,7 +87,7 @@ class Chunk(NamedTuple):
     call: int
     timed: bool
     durable: bool
-    items: list[Any]
+    items: Sequence[Any]
     freed: tuple[int, ...]
 
 
@@ -118,13 +119,13 @@ class SetupFailed(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Finished tasks: ``runs`` of (chunk, values, seconds, tasks).
+    """Finished tasks: ``runs`` of (chunk, values, plain, seconds, tasks).
 
-    Values continue where the chunk's last run ended. ``seconds`` over ``tasks`` is given once, at the end of
+    Values continue where the chunk's last run ended; ``plain``: all are atoms. ``seconds`` over ``tasks`` is given once, at the end of
     the chunk. ``released`` are inbox offsets nothing in the worker refers to any more.
     """
 
-    runs: list[tuple[int, list[Any], float, int]]
+    runs: list[tuple[int, list[Any], bool, float, int]]
     released: tuple[int, ...]
 
 

@@ -12,6 +12,7 @@ buffered: sent when nothing is left to do, at the latest a few milliseconds late
 from __future__ import annotations
 
 import gc
+import itertools
 import mmap
 import os
 import pickle
@@ -60,7 +61,7 @@ _OUTBOX_LIMIT = 64 << 20
 class _Run:
     """One chunk: ``items`` left to start, ``values`` not sent yet."""
 
-    __slots__ = ("call", "chunk", "durable", "ended", "items", "seconds", "tasks", "timed", "values")
+    __slots__ = ("call", "chunk", "durable", "ended", "items", "plain", "seconds", "tasks", "timed", "values")
 
     def __init__(self, message: Chunk) -> None:
         self.chunk = message.chunk
@@ -69,6 +70,7 @@ class _Run:
         self.durable = message.durable
         self.items: deque[Any] = deque(message.items)
         self.values: list[Any] = []
+        self.plain = True
         self.ended = False
         self.seconds = 0.0
         self.tasks = 0
@@ -188,8 +190,10 @@ class Worker:
             count = 0
             try:
                 while True:
-                    run.items.pop()
+                    item = run.items.pop()
                     count += 1
+                    if type(item) is Payload:
+                        self.inbox.released += [offset for offset, _ in item.regions]
             except IndexError:
                 pass
             if count:
@@ -205,23 +209,27 @@ class Worker:
         value: Any = None
         function = self._function(run.call)
         first = word = mark(run.chunk, 0)
+        words = itertools.count(first)
         self.unsent.append(run)
         began = clock()
         try:
-            while True:
+            for word in words:
                 item = take()
                 if timed:
                     status[SLOT_STARTED_NS] = clock()
                 status[SLOT_MARK] = word
-                word += 1
                 try:
                     if type(item) is Payload:
                         item = self._unpacked(item, inbox)
                     value = function(item)
                 except BaseException as error:  # noqa: BLE001 - a task may raise anything; all of it is reported
+                    run.plain = False
                     keep(_fault(error))
                 else:
-                    keep(value if type(value) in atoms else self._packed(value))
+                    if type(value) not in atoms:
+                        run.plain = False
+                        value = self._packed(value)
+                    keep(value)
                 if durable:
                     self.flush()
         except IndexError:
@@ -275,7 +283,8 @@ class Worker:
                 if ended:
                     self.unsent.remove(run)
                 if values or ended:
-                    runs.append((run.chunk, values, run.seconds if ended else 0.0, run.tasks if ended else 0))
+                    timing = (run.seconds, run.tasks) if ended else (0.0, 0)
+                    runs.append((run.chunk, values, run.plain, *timing))
             self._last_flush = time.monotonic()
             released = self.inbox.drain()
             if not runs and not released:

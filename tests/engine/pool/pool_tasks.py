@@ -209,3 +209,43 @@ def mark_sleep_mark(item):
     with Path(path).open("a") as file:
         file.write("end\n")
     return number
+
+
+def wait_for_file(item):
+    """Wait until the file exists (at most a minute), then tell which process ran this."""
+    path = item
+    deadline = time.monotonic() + 60
+    while path is not None and not Path(path).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
+        time.sleep(0.005)
+    return os.getpid()
+
+
+def spin_until_file(path):
+    """As wait_for_file, without ever sleeping."""
+    deadline = time.monotonic() + 60
+    while path is not None and not Path(path).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
+    return os.getpid()
+
+
+def note_company(item):
+    """Append the number; number 5 kills its worker. Returns the process id."""
+    path, number = item
+    with Path(path).open("a") as file:
+        file.write(f"{number} {os.getpid()}\n")
+    if number == 5:
+        os.kill(os.getpid(), 9)
+    time.sleep(0.002)
+    return number
+
+
+def repeat(text):
+    return text + text
+
+
+def slow_total(array):
+    time.sleep(0.02)
+    return float(array.sum())
