@@ -65,13 +65,16 @@ class Mapped:
     on_stale: OnStale
 
     def preload(self) -> None:
-        """Import what every worker needs to view the tables; mapping itself is cheap everywhere."""
-        import optengine.frames.decode  # noqa: F401 - imported for its forked children
+        """Map and decode every table here: forked workers inherit the views instead of making them."""
+        bundle = self.get()
+        for name in bundle.tables:
+            bundle.frame(name)
+        sqlite3.connect(":memory:").close()  # sets up the library once; no handle stays open
 
     def get(self) -> Bundle:
         """The bundle. Raises StaleBundle (or reopens) when it was replaced, TamperedBundle when damaged."""
         token = f"{self.path}:{self.on_stale}:{self.fingerprint}"
-        entry = _mine(token)
+        entry = _entries.get(token)  # an inherited one is as good: mapped views survive a fork
         if entry is None or entry.held.signature() != entry.signature:
             entry = _entries[token] = self._open()
         bundle: Bundle = entry.held
@@ -91,7 +94,7 @@ class Mapped:
 
     def close(self) -> None:
         """Close this process's assets connection."""
-        if (entry := _mine(f"{self.path}:{self.on_stale}:{self.fingerprint}")) is not None:
+        if (entry := _entries.pop(f"{self.path}:{self.on_stale}:{self.fingerprint}", None)) is not None:
             entry.held.close()
 
 

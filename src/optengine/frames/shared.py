@@ -36,6 +36,10 @@ class FrameHandle:
         """The shared frame, attached; same as ``SharedFrame.attach(handle).frame``."""
         return SharedFrame.attach(self).frame
 
+    def preload(self) -> None:
+        """Attach and decode it in this process, a fork server, for the workers it will fork."""
+        _ = SharedFrame.attach(self).frame
+
 
 class SharedFrame:
     """Owner of a DataFrame in shared memory. The values are copied once, on creation, and never again.
