@@ -71,8 +71,7 @@ class Journal:
     def append_result(
         self, completed: Completed, params: Mapping[str, Any], budget: float | None, elapsed: float
     ) -> None:
-        """Write one finished evaluation; ``elapsed`` is seconds since the run began, earlier sessions "
-        "included."""
+        """Write one finished evaluation; ``elapsed`` is seconds since the run began, earlier sessions included."""
         record: dict[str, Any] = {"trial": completed.trial_id, "params": params, "value": completed.value}
         if budget is not None:
             record["budget"] = budget

@@ -252,8 +252,7 @@ class ParallelOptimizer:
         return dict(best.params)
 
     def history(self) -> pd.DataFrame:
-        """One row per trial: trial, one column per parameter, value, state, budget, attempts, worker, "
-        "seconds, error."""
+        """One row per trial: trial, a column per parameter, value, state, budget, attempts, worker, seconds, error."""
         return history_frame(self.trials)
 
     def history_bytes(self) -> bytes:
@@ -265,8 +264,7 @@ class ParallelOptimizer:
         write_frame(self.history(), path)
 
     def stats(self) -> dict[str, Any]:
-        """Figures of the run: counts, seconds, driver overhead, per worker, findings; see "
-        "``statistics.py``."""
+        """Figures of the run: counts, seconds, driver overhead, per worker, findings; see ``statistics.py``."""
         return run_statistics(self._driver, self._backend, self._seconds)
 
 

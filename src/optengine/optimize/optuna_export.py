@@ -20,12 +20,11 @@ class OptunaExport:
     Args:
         space: the search space, for Optuna's distributions.
         storage: an Optuna storage object or URL (``"sqlite:///study.db"``).
-        study_name: name of the study; one with trials already is refused.
+        study_name: name of the study; trials it holds already are taken for those of an earlier session.
         direction: ``"maximize"`` or ``"minimize"``.
 
     Raises:
         MissingExtraError: Optuna is not installed.
-        OptimizeError: the study has trials already.
     """
 
     def __init__(self, space: Space, storage: Any, study_name: str, direction: str = "maximize") -> None:
@@ -50,7 +49,11 @@ class OptunaExport:
         if trial.trial_id < self._present:
             return
         states = self._optuna.trial.TrialState
-        attributes = {"worker": trial.worker, "seconds": trial.seconds, "attempts": trial.attempts}
+        attributes: dict[str, Any] = {
+            "worker": trial.worker,
+            "seconds": trial.seconds,
+            "attempts": trial.attempts,
+        }
         if trial.budget is not None:
             attributes["budget"] = trial.budget
         if trial.error is not None:

@@ -1,5 +1,4 @@
-"""What a person sees of a running optimization: one bar with best value, failures, workers and remaining "
-"time."""
+"""What a person sees of a running optimization: one bar with best value, failures, workers and remaining time."""
 
 from __future__ import annotations
 

@@ -28,8 +28,7 @@ class SharedObject:
 
 
 def share_handles(shared: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Every entry as a share handle: an object with ``get()`` that is not itself a collection stays as it "
-    "is."""
+    """Every entry as a share handle: an object with ``get()`` that is not itself a collection stays as it is."""
     return {
         name: value if _is_handle(value) else SharedObject(value) for name, value in (shared or {}).items()
     }

@@ -19,8 +19,7 @@ class StopRule(ABC):
 
     @abstractmethod
     def check(self, trial: Trial, score: float | None) -> str | None:
-        """The reason to stop after this trial; ``score`` is its value to be maximised, None when it "
-        "failed."""
+        """The reason to stop after this trial; ``score`` is its value to be maximised, None when it failed."""
 
 
 class Patience(StopRule):

@@ -58,8 +58,7 @@ class Best:
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """The random generator that belongs to ``key`` under ``seed``: independent of every other key, never "
-    "shared."""
+    """The random generator that belongs to ``key`` under ``seed``: independent of every other key, never shared."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
@@ -79,8 +78,7 @@ class SearchAlgorithm(ABC):
 
     name: ClassVar[str]
     window: int = 8
-    """How many trials may be in flight unless the driver is told otherwise. Part of what fixes the "
-    "history."""
+    """How many trials may be in flight unless the driver is told otherwise. Part of what fixes the history."""
     order_free: ClassVar[bool] = False
     """Whether ``propose`` depends on nothing but the trial number."""
 

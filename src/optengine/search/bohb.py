@@ -112,8 +112,7 @@ class BOHBSearchAlgorithm(SearchAlgorithm):
         return math.floor(math.log(self.max_budget / self.min_budget) / math.log(self.eta) + 1e-9)
 
     def bracket(self, index: int) -> list[tuple[int, float]]:
-        """Rungs of bracket ``index`` (0, 1, ... then round again) as (points, budget), smallest budget "
-        "first."""
+        """Rungs of bracket ``index`` (0, 1, ... then round again) as (points, budget), smallest budget first."""
         steps = self._halvings - index % (self._halvings + 1)
         first = math.ceil((self._halvings + 1) / (steps + 1) * self.eta**steps - 1e-9)
         return [

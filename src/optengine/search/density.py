@@ -55,8 +55,7 @@ class ParzenDensity:
         return total
 
     def sample(self, rng: np.random.Generator, count: int, widen: float = 1.0) -> Floats:
-        """Draw ``count`` points, shape (count, d); ``widen`` multiplies the bandwidths of ordered "
-        "coordinates."""
+        """Draw ``count`` points, shape (count, d); ``widen`` multiplies the bandwidths of ordered coordinates."""
         drawn = self.points[rng.integers(0, len(self.points), count)].copy()
         for axis, cells in enumerate(self.cells):
             if cells:
@@ -72,8 +71,7 @@ def _cell(coordinates: Floats, cells: int) -> Floats:
 
 
 def _cut_normal(rng: np.random.Generator, centre: Floats, width: float) -> Floats:
-    """Normal draws around ``centre``, redrawn until they fall in [0, 1]; what still lies outside is "
-    "uniform."""
+    """Normal draws around ``centre``, redrawn until they fall in [0, 1]; what still lies outside is uniform."""
     drawn = rng.normal(centre, width)
     for _ in range(10):
         outside = (drawn < 0) | (drawn > 1)

@@ -64,8 +64,7 @@ class Parameter(BaseModel):
         raise NotImplementedError
 
     def grid(self) -> Sequence[Value]:
-        """Every value, for a grid. Raises ValueError when there are infinitely many and ``points`` is not "
-        "given."""
+        """Every value, for a grid. Raises ValueError when there are infinitely many and ``points`` is not given."""
         raise NotImplementedError
 
     @property
@@ -146,8 +145,7 @@ class LogUniform(_Interval):
 
 
 class Integer(Parameter):
-    """A whole number from ``low`` to ``high``, both included, in steps; ``log`` spreads it over the "
-    "logarithm."""
+    """A whole number from ``low`` to ``high``, both included, in steps; ``log`` spreads it over the logarithm."""
 
     type: Literal["integer"] = "integer"
     low: int

@@ -135,8 +135,7 @@ class Space:
         return params
 
     def encode(self, params: Mapping[str, Any], absent: float = 0.5) -> list[float]:
-        """Coordinates of a point, shape ``(len(self),)``; ``absent`` stands where a parameter does not "
-        "exist."""
+        """Coordinates of a point, shape ``(len(self),)``; ``absent`` stands where a parameter does not exist."""
         return [
             dimension.parameter.encode(params[dimension.name]) if dimension.name in params else absent
             for dimension in self.varying
@@ -266,8 +265,7 @@ def _in_order(declared: Mapping[str, Parameter | Conditional]) -> list[Dimension
 
 
 def grid_values(name: str, values: Any) -> list[Value]:
-    """The values of one grid parameter as plain values. Raises SpaceError for anything but a non-empty "
-    "list."""
+    """The values of one grid parameter as plain values. Raises SpaceError for anything but a non-empty list."""
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise SpaceError(f"grid parameter {name!r} must be a list of values; received {values!r}")
     try:

@@ -126,8 +126,7 @@ class BackendCases:
                 assert self.run(make(), delayed, n_jobs).history_bytes() == expected, n_jobs
 
     def test_every_kind_of_bad_answer_is_a_failed_trial(self) -> None:
-        """Exceptions, exits and answers that are no finite number fail their trial, with the reason, and "
-        "no other."""
+        """Exceptions, exits and answers that are no finite number fail their trial, with the reason, and no other."""
         run = self.run(GridSearchAlgorithm({"number": list(range(8))}), misbehaving, max_failures=None)
         errors = {trial.params["number"]: trial.error for trial in run.trials if trial.state == "failed"}
         assert sorted(errors) == [1, 2, 3, 4, 5, 6]
@@ -157,8 +156,7 @@ class BackendCases:
         assert [trial.value for trial in run.trials] == [3.0, 6.0]
 
     def test_a_stop_rule_cuts_every_run_at_the_same_trial(self) -> None:
-        """With a target the history, cancelled trials included, is the serial one for any number of "
-        "workers."""
+        """With a target the history, cancelled trials included, is the serial one for any number of workers."""
         rule = {"target": -0.5, "window": 6}
         expected = finished(RandomSearchAlgorithm(SPACE, 200, seed=1), smooth, SerialBackend(), **rule)
         assert [trial.state for trial in expected.trials[-5:]] == ["cancelled"] * 5

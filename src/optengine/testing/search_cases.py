@@ -37,8 +37,7 @@ def sometimes_failing(suggestion: Suggestion) -> float | None:
 def drive(
     algorithm: SearchAlgorithm, window: int = 4, score: Score = score_of, stop_after: int | None = None
 ) -> list[tuple[Suggestion, float | None]]:
-    """Ask and tell as ``ParallelOptimizer`` does, in this process; (suggestion, score) in the order of "
-    "the tells."""
+    """Ask and tell as ``ParallelOptimizer`` does, in this process; (suggestion, score) in the order of the tells."""
     pending: deque[Suggestion] = deque()
     told: list[tuple[Suggestion, float | None]] = []
     while stop_after is None or len(told) < stop_after:
@@ -71,8 +70,7 @@ class SearchCases:
         raise NotImplementedError
 
     def test_numbers_count_up_from_zero(self) -> None:
-        """Trials are numbered 0, 1, 2, ... in the order they are asked, and a run reaches its announced "
-        "total."""
+        """Trials are numbered 0, 1, 2, ... in the order they are asked, and a run reaches its announced total."""
         algorithm = self.make(1)
         told = drive(algorithm)
         assert [suggestion.trial_id for suggestion, _ in told] == list(range(len(told)))
@@ -97,8 +95,7 @@ class SearchCases:
                 space.check(suggestion.params)
 
     def test_best_is_the_first_of_the_highest(self) -> None:
-        """``best`` is the highest score (at the largest budget), the earliest trial winning ties; "
-        "failures never win."""
+        """``best`` is the highest score (at the largest budget), the first winning ties; failures never win."""
         algorithm = self.make(4)
         told = drive(algorithm, score=sometimes_failing)
         ranked = [
@@ -143,8 +140,7 @@ class SearchCases:
         assert rejects(lambda: algorithm.tell(0, 1.0), SearchError, "not told yet")
 
     def test_suggest_and_update_do_the_same(self) -> None:
-        """The calls without trial numbers, several points pending, walk through the same points as ask "
-        "and tell."""
+        """The calls without trial numbers, several points pending, walk through the same points as ask and tell."""
         algorithm = self.make(9)
         pending: deque[dict[str, Any]] = deque()
         seen = []
@@ -165,8 +161,7 @@ class SearchCases:
         assert rejects(lambda: algorithm.update({"no such": 1}, 1.0), SearchError, "no such")
 
     def test_an_ask_that_waits_changes_nothing(self) -> None:
-        """Asking again and again while results are awaited gives None each time and leaves the run as it "
-        "was."""
+        """Asking again and again while results are awaited gives None each time and leaves the run as it was."""
         impatient = self.make(10)
         pending: deque[Suggestion] = deque()
         points = []
@@ -184,8 +179,7 @@ class SearchCases:
         assert len(points) == impatient.asked
 
     def test_state_continues_the_run_exactly(self) -> None:
-        """A state taken at any point and put through JSON continues with the same points and the same "
-        "best."""
+        """A state taken at any point and put through JSON continues with the same points and the same best."""
         whole = drive(self.make(11), score=sometimes_failing)
         for stop in (0, 1, 5, len(whole) // 2, len(whole)):
             first = self.make(11)

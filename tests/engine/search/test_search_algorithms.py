@@ -175,8 +175,7 @@ def test_model_based_search_beats_random_search_on_a_bowl(make) -> None:  # type
 
 
 def test_bohb_beats_random_search_of_equal_total_budget_on_a_bowl() -> None:
-    """Over nine seeds the median best value is above that of random search that spends the same sum of "
-    "budgets."""
+    """Over nine seeds the median best value is above that of random search that spends the same sum of budgets."""
     found, random = [], []
     for seed in range(9):
         algorithm = BOHBSearchAlgorithm(PLANE, 1, 27, n_iter=150, seed=seed)
@@ -231,8 +230,7 @@ def test_bohb_drops_a_bracket_in_which_everything_failed() -> None:
 
 
 def test_the_density_integrates_to_one() -> None:
-    """Over ordered and unordered coordinates the density sums to one; a single kernel has its worked "
-    "height."""
+    """Over ordered and unordered coordinates the density sums to one; a single kernel has its worked height."""
     single = ParzenDensity(np.array([[0.5]]), [0])
     single.bandwidths[:] = 0.1
     assert math.isclose(float(np.exp(single.log_density(np.array([[0.5]])))[0]), 3.98942, rel_tol=1e-4)

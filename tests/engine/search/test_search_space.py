@@ -158,8 +158,7 @@ def test_true_and_one_are_different_choices() -> None:
 
 
 def test_a_space_survives_its_description() -> None:
-    """Building from ``to_dict`` put through JSON gives an equal space with an equal fingerprint; a change "
-    "shows."""
+    """Building from ``to_dict`` put through JSON gives an equal space with an equal fingerprint; a change shows."""
     description = {
         "k": {"type": "categorical", "choices": [("a", 1), None]},
         "x": {
@@ -193,8 +192,7 @@ def test_a_space_is_read_from_toml(tmp_path: Path) -> None:
 
 
 def test_a_space_can_be_walked_as_a_grid() -> None:
-    """Discrete parameters give their values, continuous ones ``points`` of them, conditional ones are "
-    "refused."""
+    """Discrete parameters give their values, continuous ones ``points`` of them, conditional ones are refused."""
     space = Space(
         {
             "n": {"type": "integer", "low": 2, "high": 8, "step": 3},
