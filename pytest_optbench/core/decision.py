@@ -407,5 +407,7 @@ def _sequential_p(schedule: Schedule, looks: tuple[LookResult, ...]) -> float:
         [seen.limit for seen in looks],
         [spent / seen.competing for seen in looks],
     )
-    # A repeated attempt spends less error, so its p-value counts for less by the same factor.
-    return min(1.0, p * schedule.alpha / spent)
+    # A repeated attempt spends less error, so its p-value counts for less by the same factor. Rounding must
+    # not lift a value that met its level above alpha: the correction over a suite would then demote it.
+    scaled = min(1.0, p * (schedule.alpha / spent))
+    return min(scaled, schedule.alpha) if p <= spent else scaled

@@ -103,7 +103,9 @@ def needed_loops(readings: Sequence[Reading], resolution: float) -> int:
         wanted = float(loops * _GROWTH)
     else:
         per_clock = MIN_STEPS * resolution / fastest
-        wanted = loops * _SAFETY * max(MIN_RUN_S / _slowest(readings), per_clock)
+        wanted = loops * max(MIN_RUN_S / _slowest(readings), per_clock)
+        if wanted > 1:  # a call that is long enough by itself needs no margin: a second would double the cost
+            wanted *= _SAFETY
     affordable = loops * MAX_RUN_S / costliest if costliest > 0 else math.inf
     return max(1, math.ceil(min(wanted, affordable)))
 

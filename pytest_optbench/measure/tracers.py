@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .findings import Finding
 
@@ -46,8 +47,16 @@ def suspended_tracers() -> Iterator[tuple[Finding, ...]]:
         yield tuple(found)
     finally:
         _set_thread_hooks(thread_trace, thread_profile)
-        sys.setprofile(profile)
         sys.settrace(trace)
+        _put_back_profile(profile)
+
+
+def _put_back_profile(profile: Any) -> None:
+    # A profiler written in C (cProfile) shows itself as an object nobody can call; it switches itself on.
+    if profile is None or callable(profile):
+        sys.setprofile(profile)
+    else:
+        profile.enable()
 
 
 def monitoring_tools() -> tuple[str, ...]:

@@ -303,6 +303,16 @@ def test_repeated_attempt(noisy_pairs):
     assert decision.p_sequential <= 0.025
 
 
+@pytest.mark.parametrize("attempt", [1, 6])
+def test_an_accepted_decision_has_a_p_value_within_alpha(noisy_pairs, attempt):
+    """What met its limit at a later look has a p-value of at most alpha to the last bit: a suite keeps it."""
+    plan = schedule(attempt=attempt)
+    decisions = [decided(noisy_pairs(40, 0.08, seed=seed), plan) for seed in range(60)]
+    accepted = [decision.p_sequential for decision in decisions if decision.accepted]
+    assert max(accepted) == pytest.approx(plan.alpha, rel=1e-12)  # the case that rounding could spoil
+    assert max(accepted) <= plan.alpha
+
+
 def test_candidate_decision_uses_its_own_limit(noisy_pairs):
     """A candidate that shared the error is decided with the limit it was held to."""
     plan = schedule(candidates=2)

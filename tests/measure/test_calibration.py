@@ -116,6 +116,13 @@ def test_with_setup_the_clock_must_resolve_a_single_call():
     assert "make the input inside the arm instead of setup=" in findings[0].message
 
 
+@pytest.mark.parametrize(("call_ns", "loops"), [(900_000, 2), (1_000_000, 1), (1_150_000, 1), (5_000_000, 1)])
+def test_a_call_that_lasts_a_millisecond_runs_once(call_ns, loops):
+    """The safety margin lengthens loops only; it does not double what one call reaches by itself."""
+    clock = FakeClock()
+    assert calibrate([arm(name, clock, call_ns) for name in ("baseline", "optimized")], clock).loops == loops
+
+
 def test_a_clock_too_coarse_to_see_a_call_leads_to_longer_runs():
     """Readings of zero are no reason to stop: runs grow until the clock sees them."""
     clock = FakeClock(tick_ns=1)

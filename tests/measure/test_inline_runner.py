@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import gc
 import os
 import sys
@@ -261,6 +262,30 @@ def test_tracers_are_suspended_and_put_back():
     assert len(messages) == 2
     assert messages[0].startswith("the trace function ")
     assert runner.protocol()["tracers"] == messages
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="cProfile uses sys.monitoring from Python 3.12 on")
+def test_a_profiler_written_in_c_is_suspended_and_put_back():
+    """cProfile, which cannot be handed to sys.setprofile, sees nothing of the trials and all that follows."""
+
+    def after() -> None:
+        pass
+
+    bench = Bench()
+    saved = sys.getprofile()
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        with bench.arms() as arms, bench.runner(arms, keep_tracers=False) as runner:
+            list(runner.trials(0, 1))
+        after()
+    finally:
+        profiler.disable()
+        sys.setprofile(saved)
+    seen = {entry.code.co_name for entry in profiler.getstats() if hasattr(entry.code, "co_name")}
+    assert "after" in seen
+    assert "_run_plain" not in seen
+    assert [f.code for f in runner.findings] == ["tracer-suspended"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in Python 3.12")
