@@ -28,10 +28,18 @@ if TYPE_CHECKING:
         WorkerCrashed,
     )
     from optengine.frames import SharedFrame
+    from optengine.optimize.optimizer import ParallelOptimizer
     from optengine.pool.executor import PersistentWorkerPool
     from optengine.pool.failure import TaskFailure
     from optengine.pool.kept import shared_pool
     from optengine.pool.shared import shared
+    from optengine.search.bayesian import BayesianSearchAlgorithm
+    from optengine.search.bohb import BOHBSearchAlgorithm
+    from optengine.search.cmaes_search import CMAESSearchAlgorithm
+    from optengine.search.genetic import GeneticSearchAlgorithm
+    from optengine.search.grid import GridSearchAlgorithm
+    from optengine.search.random_search import RandomSearchAlgorithm
+    from optengine.search.space import Space
 
 __version__ = "0.1.0"
 
@@ -43,6 +51,14 @@ _HOMES = {
     "optengine.pool.failure": ("TaskFailure",),
     "optengine.pool.kept": ("shared_pool",),
     "optengine.pool.shared": ("shared",),
+    "optengine.optimize.optimizer": ("ParallelOptimizer",),
+    "optengine.search.bayesian": ("BayesianSearchAlgorithm",),
+    "optengine.search.bohb": ("BOHBSearchAlgorithm",),
+    "optengine.search.cmaes_search": ("CMAESSearchAlgorithm",),
+    "optengine.search.genetic": ("GeneticSearchAlgorithm",),
+    "optengine.search.grid": ("GridSearchAlgorithm",),
+    "optengine.search.random_search": ("RandomSearchAlgorithm",),
+    "optengine.search.space": ("Space",),
     "optengine.errors": (
         "BrokenPool",
         "ConfigurationError",
@@ -63,20 +79,28 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604, RUF100 - the names of _HOMES, spelled out for type checkers and readers
+    "BOHBSearchAlgorithm",
+    "BayesianSearchAlgorithm",
     "BrokenPool",
     "Bundle",
+    "CMAESSearchAlgorithm",
     "ConfigurationError",
     "EngineError",
     "EngineSettings",
+    "GeneticSearchAlgorithm",
+    "GridSearchAlgorithm",
     "InitializerFailed",
     "MemoryLimitExceeded",
     "NestedPoolError",
     "NotPicklable",
+    "ParallelOptimizer",
     "PersistentWorkerPool",
     "PoolClosed",
+    "RandomSearchAlgorithm",
     "SharedBundle",
     "SharedFrame",
     "SharedNameError",
+    "Space",
     "StartMethodError",
     "TaskCancelled",
     "TaskError",
