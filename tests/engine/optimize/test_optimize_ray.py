@@ -64,13 +64,6 @@ class TestRay(IsolationCases):
 
         return RayBackend(n_jobs, address=self.cluster.address, **options)
 
-    # One run for each way to end a worker; starting a cluster's actors takes seconds.
-
-    def test_workers_killed_at_random_change_nothing(self) -> None:
-        """Trials whose actor is killed once are tried again and the history stays the serial one."""
-        self.worker_counts = (3,)
-        super().test_workers_killed_at_random_change_nothing()
-
     def test_a_lost_node_costs_nothing_but_time(self) -> None:
         """A node that disappears in the middle of the run leaves the history as the serial run has it."""
         serial = ParallelOptimizer(
