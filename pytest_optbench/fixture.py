@@ -66,11 +66,6 @@ class Optbench:
             from .smoke import smoke
 
             return smoke(baseline, candidates, setup, equal, single=not isinstance(optimized, Mapping))
-        if settings.isolation == "process":
-            self._fail(
-                "optbench: isolation='process' is not available in this version; "
-                "use --optbench-isolation=inline"
-            )
         from .measure.errors import MeasureError
         from .session import Benchmark, run_benchmark
         from .store.errors import StoreError
@@ -103,9 +98,9 @@ class Optbench:
         return decisions if isinstance(optimized, Mapping) else next(iter(decisions.values()))
 
     def measure(self, work: ArmLike, *, setup: ArmLike | None = None, **keys: Any) -> None:
-        """Measure one callable against the same test at ``--optbench-base=REV``.
+        """Run ``work`` once; under ``--optbench`` fail, since there is no second version to compare it with.
 
-        Without ``--optbench`` the callable runs once.
+        Comparing with another revision (``--optbench-base=REV``) is still to come.
         """
         self._once("measure")
         _callable(work, "work")
@@ -117,7 +112,7 @@ class Optbench:
             return
         self._fail(
             "optbench: measure() has nothing to compare with: it judges one callable across git revisions, "
-            "which needs --optbench-base=REV; within one run use optbench.compare(baseline=..., optimized=...)"
+            "which this version cannot do yet; within one run use optbench.compare(baseline=..., optimized=...)"
         )
 
     def conclude(self) -> None:

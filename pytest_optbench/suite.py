@@ -37,8 +37,8 @@ class Suite:
         """Return one line that says what is asked."""
         s = self._settings
         return (
-            f"optbench: {s.trials}-{s.max_trials} pairs, speedup of at least {s.min_speedup:.3g} "
-            f"of the time, gate {s.gate}, reports in {s.report_dir}"
+            f"optbench: {s.trials} to {s.max_trials} pairs, minimum speedup {100 * s.min_speedup:.3g} %, "
+            f"gate {s.gate}, reports in {s.report_dir}"
         )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -329,7 +329,7 @@ def _blocking(
 
 
 def _too_coarse(effect: Effect | None, goal: Goal, resolution: float | None) -> bool:
-    """Whether one clock step per sample could move the interval across the threshold.
+    """Whether a clock step in each arm could move the interval across the threshold.
 
     A cached result can be thousands of times faster than what it replaces and last few clock steps: the
     step is then a large share of the sample and no danger at all to the verdict.
@@ -338,7 +338,7 @@ def _too_coarse(effect: Effect | None, goal: Goal, resolution: float | None) -> 
         return False
     if not resolution < 0.5:
         return True
-    error = -math.log1p(-resolution)
+    error = -2.0 * math.log1p(-resolution)  # each of the two arms may be off by one step
     return effect.low - error <= goal.log_threshold < effect.high + error
 
 

@@ -48,7 +48,7 @@ def test_measure_needs_a_base(bench: Bench) -> None:
     bench.body("optbench.measure(fast)")
     result = bench.run_here()
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*needs --optbench-base=REV*optbench.compare*"])
+    result.stdout.fnmatch_lines(["*judges one callable across git revisions*optbench.compare*"])
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,17 @@ def test_changed_global_state_is_reported(bench: Bench) -> None:
 
 
 def test_a_forking_arm_does_not_run_the_harness_twice(bench: Bench) -> None:
-    """A child that comes back out of the arm leaves at once; one verdict is written."""
+    """A child that comes back out of the arm leaves at once; one document is written, without a verdict."""
     bench.body(
         "import os\n"
         "def forks():\n    pid = os.fork()\n    if pid:\n        os.waitpid(pid, 0)\n    return 7998000\n"
         "optbench.compare(baseline=forks, optimized=fast)"
     )
     result = bench.run("-W", "ignore::DeprecationWarning")
-    result.assert_outcomes(passed=1)
-    assert len(bench.index()) == 1
+    result.assert_outcomes(failed=1)
+    document = bench.only()
+    assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["invalid-measurement"])
+    assert "arm-forked" in [d["code"] for d in document["diagnostics"]]
 
 
 def test_an_unwritable_report_folder_is_said_before_measuring(bench: Bench) -> None:

@@ -135,12 +135,12 @@ def test_a_higher_exit_status_is_kept(bench: Bench) -> None:
 def test_lenient_gate_passes_what_is_undecided_with_a_warning(bench: Bench) -> None:
     """INCONCLUSIVE passes the lenient gate and is warned about; REJECT does not pass."""
     bench.file(FASTER)
-    result = bench.run_here("--optbench-gate=lenient", "--optbench-quick")
+    result = bench.run("--optbench-gate=lenient", "--optbench-quick")
     assert result.ret == 0
     assert bench.only()["reasons"] == ["quick"]
     result.stdout.fnmatch_lines(["*PytestWarning: optbench: INCONCLUSIVE*quick*"])
     bench.file(WRONG)
-    assert bench.run_here("--optbench-gate=lenient").ret == 1
+    assert bench.run("--optbench-gate=lenient").ret == 1
 
 
 def test_gate_off_writes_documents_only(bench: Bench) -> None:
