@@ -127,7 +127,7 @@ def test_failures_end_the_run_at_a_share() -> None:
     run = serial(numbers(20), failing_from(0), max_failures=None)
     assert run.get_best_result() is None
     with pytest.raises(
-        OptimizeError, match="there must be a complete trial .* received 20 trials, none complete"
+        OptimizeError, match=r"there must be a complete trial .* received 20 trials, none complete"
     ):
         run.get_best_params()
 
