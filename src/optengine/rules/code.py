@@ -36,6 +36,9 @@ _INSTALLED = tuple(
     }
 )
 
+_BUILTIN = frozenset({list, tuple, dict, set, frozenset, str, int, bool})
+# Bases of the standard library that hold no state of their own.
+_STATELESS = frozenset({"abc", "typing", "collections.abc", "enum", "builtins"})
 _PLAIN_GLOBALS = (
     *(bool, int, float, complex, str, bytes, range, type(None), PurePath, enum.Enum, re.Pattern),
     *(list, tuple, set, frozenset, dict, types.MappingProxyType),
@@ -88,6 +91,11 @@ class _StateWalker:
         self.open[id(value)] = len(self.open)
         try:
             parts = list(self._parts(value))
+            if (
+                isinstance(value, list | tuple | dict | set | frozenset | str | int)
+                and type(value) not in _BUILTIN
+            ):
+                parts.append(self.digest(getattr(value, "__dict__", None)))
         finally:
             del self.open[id(value)]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
@@ -179,8 +187,10 @@ class _StateWalker:
         slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
         if state is None and not slots:
             raise Undigestable(f"the state of {kind.__module__}.{kind.__qualname__} cannot be hashed")
-        if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
-            raise Undigestable(f"a live {kind.__module__}.{kind.__qualname__} cannot be hashed")
+        for base in kind.__mro__[:-1]:
+            known = base.__module__.partition(".")[0] in sys.stdlib_module_names
+            if known and base.__module__ not in _STATELESS:
+                raise Undigestable(f"a live {kind.__module__}.{kind.__qualname__} cannot be hashed")
         merged: dict[str, Any] = dict(state or {})
         merged.update((name, getattr(value, name)) for name in slots if hasattr(value, name))
         yield self.digest(merged)

@@ -41,6 +41,7 @@ class _Lane:
         self.current: tuple[Rule, float] | None = None
         self.given_up = False
         self.done = False
+        self.broken: BaseException | None = None
         self.thread: threading.Thread | None = None
 
 
@@ -101,6 +102,8 @@ class Lanes:
                     for place, lane in enumerate(lanes):
                         if self._over_limit(lane):
                             lanes[place] = self._replace(lane, queue, results, deliver, stop)
+                        elif lane.broken is not None:
+                            raise lane.broken
             except BaseException:
                 for lane in lanes:
                     lane.given_up = True
@@ -182,26 +185,43 @@ class Lanes:
         deliver: Deliver,
         stop: Callable[[], bool] | None,
     ) -> None:
-        while True:
+        """What a lane's thread does; an error outside of rules is handed to the supervisor, which raises
+        it."""
+        try:
+            while not lane.done and not lane.given_up:
+                self._step(lane, queue, results, deliver, stop)
+        except BaseException as error:  # noqa: BLE001 - raised again by the supervisor
             with self._condition:
-                if lane.given_up:
-                    return
-                if not lane.rest:
-                    if not self.share:
-                        self.workspace.shared.clear()
-                    if queue and not (stop is not None and stop()):
-                        lane.rest.extend(queue.popleft().rules)
-                if not lane.rest or (stop is not None and stop()):
-                    lane.done = True
-                    self._condition.notify_all()
-                    return
-                rule = lane.rest.popleft()
-                lane.current = (rule, time.monotonic())
-            required = {name: results[name] for name in rule.requires}
-            raw = self.workspace.run(rule, required)
-            with self._condition:
-                if self._was_given_up(lane):
-                    return
-                lane.current = None
-                raw.worker = self._worker(lane)
-                deliver(rule, raw)
+                lane.broken = error
+                self._condition.notify_all()
+
+    def _step(
+        self,
+        lane: _Lane,
+        queue: deque[Unit],
+        results: Mapping[str, RuleResult],
+        deliver: Deliver,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        """Take the next rule and run it, or set ``lane.done``."""
+        with self._condition:
+            if lane.given_up:
+                return
+            if not lane.rest:
+                if not self.share:
+                    self.workspace.shared.clear()
+                if queue and not (stop is not None and stop()):
+                    lane.rest.extend(queue.popleft().rules)
+            if not lane.rest or (stop is not None and stop()):
+                lane.done = True
+                self._condition.notify_all()
+                return
+            rule = lane.rest.popleft()
+            lane.current = (rule, time.monotonic())
+        raw = self.workspace.run(rule, {name: results[name] for name in rule.requires})
+        with self._condition:
+            if self._was_given_up(lane):
+                return
+            lane.current = None
+            raw.worker = self._worker(lane)
+            deliver(rule, raw)

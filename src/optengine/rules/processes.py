@@ -44,6 +44,9 @@ MAX_ATTEMPTS = 2
 MAX_LOSSES = 3
 _POLL_S = 0.05
 _GRACE_S = 2.0
+#: A unit is only handed to a worker that is free, so it begins at once; later than this the pool is not
+# working.
+START_LIMIT_S = 60.0
 _runs = itertools.count(1)
 
 
@@ -286,6 +289,8 @@ class ProcessRunner:
 
     def _enforce_limit(self, flight: _Flight) -> None:
         """Kill a worker whose own timer should have ended it: it is stopped, or the timer was taken away."""
+        if self._owned and flight.began is None and time.monotonic() - flight.submitted > START_LIMIT_S:
+            raise PoolUnavailable(f"no worker began its unit within {START_LIMIT_S:g} s")
         if flight.running is None or flight.pid is None:
             return
         limit = self._limit(flight.rules[flight.running[0]])

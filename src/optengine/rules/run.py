@@ -45,15 +45,15 @@ class Run:
         self.results: dict[str, RuleResult] = {}
         self.findings = 0
         self.lock = threading.Lock()
-        self.index = tree.scan(options.root, options.ignored)
         self.cache: incremental.ResultCache | None = None
         self.store: Store | None = None
-        self.ignored = options.ignored
+        self.without: tuple[str, ...] = ()
         if options.cache_dir is not None:
-            self.ignored = (*options.ignored, *_own_folder(options.root, options.cache_dir))
-            self.index = tree.scan(options.root, self.ignored)
             self.store = Store(options.cache_dir)
-            self.cache = incremental.ResultCache(self.store, options.rules, options.config, self.ignored)
+            self.without = _below(options.root, options.cache_dir)
+            seen = (*options.ignored, *self.without)
+            self.cache = incremental.ResultCache(self.store, options.rules, options.config, seen)
+        self.index = tree.scan(options.root, options.ignored, self.without)
         self.snapshot = self._snapshot()
         self.workspace = Workspace(
             options.root,
@@ -218,7 +218,8 @@ class Run:
             shared = self._fill_segment()
             settings = RunSettings(
                 root=str(self.options.root),
-                ignored=self.ignored,
+                ignored=self.options.ignored,
+                without=self.without,
                 config=self.options.config,
                 builders=dict(self.options.rules.builders),
                 builder_digests=self.cache.builders if self.cache is not None else {},
@@ -360,14 +361,14 @@ class Run:
 _measured_startup: float | None = None
 
 
-def _own_folder(root: Path, folder: Path) -> list[str]:
-    """The name to ignore when the cache folder lies in the tree, so that the cache never changes what it
-    caches."""
-    with contextlib.suppress(ValueError):
-        relative = folder.resolve().relative_to(root)
-        if relative.parts:
-            return [relative.parts[0] if len(relative.parts) == 1 else folder.name]
-    return []
+def _below(root: Path, folder: Path) -> tuple[str, ...]:
+    """The path of a cache folder in the tree, so that the cache never changes what it caches; none
+    elsewhere."""
+    try:
+        relative = folder.resolve().relative_to(root).as_posix()
+    except ValueError:
+        return ()
+    return () if relative == "." else (relative,)
 
 
 def _thaw(value: Any) -> Any:

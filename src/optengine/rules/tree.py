@@ -143,8 +143,13 @@ def _expand_braces(pattern: str) -> list[str]:
     return [one for choice in found.group(1).split(",") for one in _expand_braces(before + choice + after)]
 
 
-def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES) -> FileIndex:
+def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES, without: Iterable[str] = ()) -> FileIndex:
     """The index of *root* as it is now.
+
+    Args:
+        root: the folder.
+        ignored: patterns of names that do not exist for rules, wherever they are.
+        without: relative paths that do not exist for rules.
 
     Cost: one directory listing per folder and one stat per file; no file is opened.
 
@@ -154,6 +159,7 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES) -> FileIndex:
     if not root.is_dir():
         raise RulesUsageError(f"The root to validate must be a folder; received {str(root)!r}.")
     skip = re.compile("|".join(fnmatch.translate(name) for name in ignored) or r"(?!)").match
+    left_out = set(without)
     entries: dict[str, Entry] = {}
     waiting = [(str(root), "")]
     while waiting:
@@ -165,7 +171,7 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES) -> FileIndex:
             continue
         for item in found:
             name = item.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            if name != item.name or skip(name):
+            if name != item.name or skip(name) or prefix + name in left_out:
                 continue
             entry = _entry(item)
             entries[prefix + name] = entry

@@ -31,6 +31,7 @@ class RunSettings:
 
     root: str
     ignored: tuple[str, ...]
+    without: tuple[str, ...]
     config: dict[str, Any]
     builders: dict[str, SharedBuilder]
     builder_digests: dict[str, str]
@@ -159,7 +160,7 @@ def _new_desk(order: UnitOrder) -> _Desk:
         mapped_bytes, attach_s = snapshot.mapped_bytes, snapshot.attach_s
     except SegmentError as error:
         why = str(error)
-        snapshot = DiskSnapshot(root, scan(root, settings.ignored))
+        snapshot = DiskSnapshot(root, scan(root, settings.ignored, settings.without))
     workspace = Workspace(
         root,
         snapshot,

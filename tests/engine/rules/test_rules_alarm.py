@@ -1,0 +1,131 @@
+"""Looks behind the context's back raise the alarm."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from optengine.rules import Context, ProcessPoolValidator, RuleSet
+from optengine.rules.execute import Workspace
+from optengine.rules.model import Rule, SharedBuilder
+from optengine.rules.snapshot import DiskSnapshot
+from optengine.rules.tree import scan
+
+
+def unrecorded(
+    root: Path, check: Callable[[Context], object], builder: Callable[[Context], object] = len
+) -> list[str]:
+    desk = Workspace(root, DiskSnapshot(root, scan(root)), {"s": SharedBuilder("s", builder)}, {}, track=True)
+    return desk.run(Rule("R", check), {}).unrecorded
+
+
+def in_thread(call: Callable[[], object]) -> bool:
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    return True
+
+
+def read(path: Path) -> bool:
+    return bool(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("event", "check"),
+    [
+        ("open", lambda ctx: read(Path(__file__))),
+        ("open", lambda ctx: bool(os.close(os.open(__file__, os.O_RDONLY)))),
+        ("open", lambda ctx: in_thread(lambda: read(Path(__file__)))),
+        ("os.listdir", lambda ctx: bool(os.listdir())),  # noqa: PTH208 - the very call under test
+        ("os.scandir", lambda ctx: bool(os.scandir(".").close())),
+        ("os.listdir", lambda ctx: bool(list(Path().iterdir()))),
+        ("os.scandir", lambda ctx: bool(list(Path(__file__).parent.glob("*.py")))),
+        ("subprocess.Popen", lambda ctx: bool(subprocess.run([sys.executable, "-c", ""], check=True))),
+        ("sqlite3.connect", lambda ctx: bool(sqlite3.connect(":memory:").close())),
+        ("socket.getaddrinfo", lambda ctx: bool(socket.getaddrinfo("127.0.0.1", 1))),
+    ],
+)
+def test_every_way_around_the_context_is_seen(
+    tmp_path: Path, event: str, check: Callable[[Context], object]
+) -> None:
+    """Opening, listing, starting and connecting are seen, also from a thread that the rule starts."""
+    assert any(one.startswith(event) for one in unrecorded(tmp_path, check))
+
+
+def test_the_context_itself_raises_no_alarm(tmp_path: Path) -> None:
+    """Reading through the context opens files too, and that is not an alarm."""
+    (tmp_path / "a").write_text("x")
+    assert unrecorded(tmp_path, lambda ctx: ctx.fs.read("a")) == []
+
+
+def test_importing_a_library_raises_no_alarm(tmp_path: Path) -> None:
+    """Imports are code, which has a digest of its own."""
+
+    def check(ctx: Context) -> bool:
+        import this  # noqa: F401
+
+        return True
+
+    sys.modules.pop("this", None)
+    assert unrecorded(tmp_path, check) == []
+
+
+def test_importing_from_the_tree_raises_the_alarm(tmp_path: Path) -> None:
+    """A module of the validated tree is data of the tree, so importing it is a look behind the context's
+    back."""
+    (tmp_path / "module_of_the_tree.py").write_text("VALUE = 1\n")
+
+    def check(ctx: Context) -> bool:
+        import module_of_the_tree
+
+        return module_of_the_tree.VALUE == 1
+
+    sys.path.insert(0, str(tmp_path))
+    try:
+        assert any("module_of_the_tree" in one for one in unrecorded(tmp_path, check))
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("module_of_the_tree", None)
+
+
+def test_a_builder_taints_every_user_of_its_input(tmp_path: Path) -> None:
+    """When the builder of a shared input looks around the context, every rule that uses the input is
+    marked."""
+    desk = Workspace(
+        tmp_path,
+        DiskSnapshot(tmp_path, scan(tmp_path)),
+        {"s": SharedBuilder("s", lambda ctx: read(Path(__file__)))},
+        {},
+        track=True,
+    )
+    for name in ("first", "second"):
+        assert desk.run(Rule(name, lambda ctx: bool(ctx.shared("s"))), {}).unrecorded
+
+
+def test_marked_rules_run_every_time(tmp_path: Path) -> None:
+    """A rule that looks behind the context's back is never cached, and the report says why."""
+    outside = tmp_path / "outside.txt"
+    outside.write_text("1")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    rules = RuleSet()
+    rules.add("sly", lambda ctx: outside.read_text() == "1")
+    rules.add("honest", lambda ctx: ctx.fs.exists("."))
+
+    def statuses() -> list[tuple[str, bool]]:
+        report = ProcessPoolValidator(tree, rules, mode="sequential", cache_dir=tmp_path / "cache").validate()
+        assert "looked behind the context's back: open" in report.stats.uncached["sly"]
+        return [(one.status.value, one.cached) for one in report.results]
+
+    assert statuses() == [("PASS", False), ("PASS", False)]
+    assert statuses() == [("PASS", False), ("PASS", True)]
+    outside.write_text("2")
+    assert statuses() == [("FAIL", False), ("PASS", True)]
