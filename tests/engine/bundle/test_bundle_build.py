@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,7 @@ ARROW = pa.table(
         "l": pa.array([[1], None, []]),
         "day": pa.array([1, None, 2], pa.date32()),
         "u": pa.array([1, 2, 3], pa.uint16()),
+        "mars": pa.array([0, None, 1], pa.timestamp("s", "Mars/Olympus")),
     }
 )
 
@@ -156,7 +158,6 @@ def test_arrow_tables_keep_types_and_nulls(tmp_path, table):
         back = bundle.table("t")
         assert back.schema.equals(table.schema)
         assert back.schema.metadata == {b"unit": b"USD"}
-        assert back.to_pydict()["i"] == table.to_pydict()["i"]
         for name in set(table.column_names) - {"f", "bad", "c"}:
             assert back[name].combine_chunks().equals(table[name].combine_chunks()), name
         assert back["c"].to_pylist() == table["c"].to_pylist()
@@ -168,7 +169,7 @@ def test_frames_of_arrow_tables(tmp_path):
     bundle = Bundle.build(tmp_path / "b", {"t": ARROW})
     frame = bundle.frame("t")
     assert frame.drop(columns=["f", "l"]).isna().sum().to_dict() == {
-        **dict.fromkeys(["i", "t", "z", "offset", "d", "bn", "s", "ls", "c", "day"], 1),
+        **dict.fromkeys(["i", "t", "z", "offset", "d", "bn", "s", "ls", "c", "day", "mars"], 1),
         **dict.fromkeys(["b", "u"], 0),
         "bad": 1,
     }
@@ -553,22 +554,19 @@ def test_concurrent_builders_never_mix(tmp_path):
     """While two processes overwrite one path in turn, every reader sees one version or the other, whole."""
     path = tmp_path / "b"
     Bundle.build(path, {"bars": make_bars()})
-    context = multiprocessing.get_context("fork")
-    builders = [context.Process(target=build_repeatedly, args=(path, number, 8)) for number in (1, 2)]
-    for builder in builders:
-        builder.start()
     seen = set()
-    while any(builder.is_alive() for builder in builders):
-        bundle = Bundle.open(path)
-        try:
-            rows = len(bundle.frame("bars"))
-        except StaleBundle:
-            continue
-        pd.testing.assert_frame_equal(bundle.frame("bars"), make_bars(rows))
-        seen.add(rows)
-    for builder in builders:
-        builder.join()
-        assert builder.exitcode == 0
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as builders:
+        done = [builders.submit(build_repeatedly, path, number, 8) for number in (1, 2)]
+        while not all(future.done() for future in done):
+            bundle = Bundle.open(path)
+            try:
+                rows = len(bundle.frame("bars"))
+            except StaleBundle:
+                continue
+            pd.testing.assert_frame_equal(bundle.frame("bars"), make_bars(rows))
+            seen.add(rows)
+        for future in done:
+            future.result()
     Bundle.open(path).verify()
     assert seen <= {100, 102, 104}
     assert os.listdir(tmp_path) == ["b"]  # noqa: PTH208

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from optengine.frames import FrameError, FrameFormatError, SharedFrame, SharedFrameClosed
 from optengine.frames.ipc import map_batch
-from optengine.frames.segment import sweep
+from optengine.frames.segment import Segment, sweep
+from optengine.frames.stored import StoredFrame
 
 METHODS = ["fork", "forkserver", "spawn"]
 BACKINGS = ["memory", "file"]
@@ -304,3 +308,62 @@ def test_errors_survive_pickling(name):
     error = cls("column 'a'", "no form") if name == "UnsupportedColumn" else cls("text")
     back = pickle.loads(pickle.dumps(error))
     assert (type(back), str(back)) == (type(error), str(error))
+
+
+@pytest.mark.parametrize("backing", BACKINGS)
+def test_a_failed_write_leaves_nothing(backing):
+    """When writing a segment fails, its descriptor is closed and its file removed."""
+
+    def fail(file):
+        file.write(b"x")
+        raise OSError("no space left on purpose")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="on purpose"):
+        Segment.create(fail, 100, backing)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert list(Path("/dev/shm").glob(f"optengine-{os.getpid()}-*")) == []
+
+
+def test_a_frame_too_large_for_shared_memory_goes_to_a_file(tmp_path):
+    """A named segment that does not fit on /dev/shm is written to the temporary directory."""
+    with contextlib.closing(Segment.create(lambda file: file.write(b"x"), 1 << 60, "file")) as segment:
+        assert Path(segment.address.path).parent == Path(tempfile.gettempdir())
+        assert segment.address.exists()
+
+
+def test_frames_of_another_format_are_refused():
+    """A batch without description, or of an unknown format, is refused with what can be read."""
+    with pytest.raises(
+        FrameFormatError, match=r"carries a description under b'optengine.frame'; .* has none"
+    ):
+        StoredFrame(pa.record_batch({"a": [1]}))
+    batch = pa.record_batch({"a": [1]}).replace_schema_metadata({b"optengine.frame": b'{"format": 99}'})
+    with pytest.raises(FrameFormatError, match="of format 1 can be read; received format 99"):
+        StoredFrame(batch)
+
+
+@pytest.mark.parametrize("batches", [0, 2])
+def test_files_of_several_batches_are_refused(tmp_path, batches):
+    """An Arrow file that does not hold exactly one batch is refused, because it could not be viewed in place."""
+    batch = pa.record_batch({"a": [1]})
+    path = tmp_path / "x.arrow"
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        for _ in range(batches):
+            writer.write_batch(batch)
+    with (
+        path.open("rb") as file,
+        pytest.raises(FrameFormatError, match=f"hold one record batch; it holds {batches}"),
+    ):
+        map_batch(file.fileno(), path)
+
+
+def test_a_handle_preloads(prices):
+    """A fork server that preloads a handle passes the mapping on to the workers it forks."""
+    with SharedFrame.create(prices) as shared:
+        shared.handle.preload()
+        child = os.fork()
+        if child == 0:
+            stored = SharedFrame.attach(shared.handle)._stored
+            os._exit(0 if stored._decoded is not None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
