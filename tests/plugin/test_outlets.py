@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from conftest import FASTER, UNCHANGED, Bench
@@ -84,7 +85,11 @@ def test_reason_codes_are_explained() -> None:
 
 @pytest.mark.parametrize(
     ("done", "planned", "expected"),
-    [(0, 40, "[....................]"), (10, 40, "[#####...............]"), (40, 40, "[####################]")],
+    [
+        (0, 40, "[....................]"),
+        (10, 40, "[#####...............]"),
+        (40, 40, "[####################]"),
+    ],
 )
 def test_the_bar_fills_with_the_pairs(done: int, planned: int, expected: str) -> None:
     """Twenty places stand for all planned pairs."""
@@ -102,7 +107,7 @@ def test_the_time_left_extrapolates(done: int, elapsed_s: float, expected: str) 
 class Reporter:
     """Just what the line needs of pytest's terminal reporter."""
 
-    class _tw:
+    class _tw:  # noqa: N801 - pytest names it so
         fullwidth = 60
 
     def __init__(self) -> None:
@@ -129,7 +134,7 @@ def test_a_terminal_shows_progress(bench: Bench) -> None:
     bench.file(FASTER)
     for flag, shown in (("--optbench-seed=1", True), ("--optbench-no-progress", False)):
         child = pexpect.spawn(
-            f"python -m pytest --optbench -p no:cacheprovider {flag}",
+            f"{sys.executable} -m pytest --optbench -p no:cacheprovider {flag}",
             cwd=str(bench.folder),
             timeout=120,
             encoding="utf-8",
