@@ -1,14 +1,15 @@
 """Dispatch: what it costs to hand a task to a worker and to get its result back, against seven other pools.
 
-Claim: with two workers and trivial tasks, chunk 1 is at least as fast as ``multiprocessing.Pool(chunksize=1)``; automatic chunks
-reach at least half of ``Pool.map`` and beat loky, joblib, mpire and pebble; arguments of 1 MB, each a different array, go faster than
-with any of them.
+Claim: with two workers and trivial tasks, chunk 1 is at least as fast as
+``multiprocessing.Pool(chunksize=1)``; automatic chunks reach at least half of ``Pool.map`` and beat loky,
+joblib, mpire and pebble; arguments of 1 MB, each a different array, go faster than with any of them.
 
-Trap avoided: absolute rates of different runs and machines say nothing. All pools are measured in one run, in turn, round after
-round in a seeded random order, each warmed up before its clock starts, and the ratio is the median of the rounds' ratios.
+Trap avoided: absolute rates of different runs and machines say nothing. All pools are measured in one run, in
+turn, round after round in a seeded random order, each warmed up before its clock starts, and the ratio is the
+median of the rounds' ratios.
 
-Run: ``python benchmarks/engine/dispatch.py [--rounds 7] [--json dispatch.json] [--pools optengine,multiprocessing]``. Pools whose package is
-missing are left out and named.
+Run: ``python benchmarks/engine/dispatch.py [--rounds 7] [--json dispatch.json] [--pools
+optengine,multiprocessing]``. Pools whose package is missing are left out and named.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Random faults: 10,000 tasks, some of which kill their worker in every way known. Not a race but a trial of endurance.
+"""Random faults: 10,000 tasks, some of which kill their worker in every way known.
 
 Claim: no hang, nothing lost, nothing run more often than the retry budget.
 
-Trap avoided: counting what the pool reports about itself. Every start of a task is appended to a file by the task, with one
-atomic write, and counted from there.
+Trap avoided: counting what the pool reports about itself. Every start of a task is appended to a file by the
+task, with one atomic write, and counted from there.
 
-Run: ``python benchmarks/engine/injection.py [--tasks 10000] [--share 0.02] [--method preload] [--seed 1]``. Exit status 1 if any claim fails.
+Run: ``python benchmarks/engine/injection.py [--tasks 10000] [--share 0.02] [--method preload] [--seed 1]``.
+Exit status 1 if any claim fails.
 """
 
 from __future__ import annotations
@@ -51,9 +52,8 @@ def main() -> int:
         or results[number].kind != BEASTS[beast][1]
     ]
     faulty = sum(beast is not None for _, _, beast in items)
-    print(
-        f"{options.tasks} tasks, {faulty} faulty, {seconds:.1f} s, {stats.restarts} restarts, {stats.retries} retries"
-    )
+    print(f"{options.tasks} tasks, {faulty} faulty, {seconds:.1f} s")
+    print(f"{stats.restarts} restarts, {stats.retries} retries")
     print(f"lost or wrong: {len(wrong)}; never started: {options.tasks - len(starts)}")
     print(f"most starts of one task: {max(starts.values())} (budget {options.attempts})")
     good = not wrong and len(starts) == options.tasks and max(starts.values()) <= options.attempts

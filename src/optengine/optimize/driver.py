@@ -75,7 +75,7 @@ class Driver:
         self._asked: dict[int, Suggestion] = {}
         self._next = 0
         self._unsent: list[Task] = []
-        self._done: dict[int, Completed] = {}
+        self._done: dict[int, Trial] = {}
         self._replays: set[int] = set()
         self._began = time.monotonic() - (journal.elapsed_before if journal else 0.0)
 
@@ -140,7 +140,7 @@ class Driver:
         if self._journal is not None:
             recorded = self._journal.recorded(trial_id, params, budget)
             if recorded is not None:
-                self._done[trial_id] = recorded
+                self._done[trial_id] = _trial(suggestion, recorded)
                 self._replays.add(trial_id)
                 self.replayed += 1
                 return True
@@ -168,12 +168,12 @@ class Driver:
                 self._unsent.append(self._task(suggestion))
                 continue
             completed = received._replace(attempts=lost + 1) if lost else received
-            self._done[completed.trial_id] = completed
             if self._journal is not None:
                 self._journal.append_result(
                     completed, suggestion.params, suggestion.budget, now - self._began
                 )
-            trials.append(_trial(suggestion, completed))
+            trial = self._done[completed.trial_id] = _trial(suggestion, completed)
+            trials.append(trial)
         return trials
 
     def _score(self, value: float | None) -> float | None:
@@ -181,8 +181,8 @@ class Driver:
         return None if value is None else self._sign * value + 0.0
 
     def _tell(self, trial_id: int) -> Trial:
-        completed = self._done.pop(trial_id)
-        trial = _trial(self._asked.pop(trial_id), completed)
+        trial = self._done.pop(trial_id)
+        del self._asked[trial_id]
         self._algorithm.tell(trial_id, self._score(trial.value))
         self.history.append(trial)
         return trial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from optengine._optional import require
 from optengine.optimize.errors import OptimizeError
@@ -26,7 +26,7 @@ def best_table(history: pd.DataFrame, rows: int = 10, minimize: bool = False) ->
     return "\n".join(lines) + "\n"
 
 
-def heat_map(history: pd.DataFrame, x: str, y: str, path: str | Path, reduce: str = "max") -> None:
+def heat_map(history: pd.DataFrame, x: str, y: str, path: str | Path, reduce: Literal["max", "mean", "min"] = "max") -> None:
     """Write a heat map of the value over two parameters, as SVG, PNG or PDF by the suffix of the path.
 
     Trials that agree in both are reduced by ``max``, ``mean`` or ``min``; cells without a complete trial stay empty.
