@@ -26,27 +26,31 @@ class EngineSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
 
     persistent_pool: bool = Field(default=True, description="shared_pool() keeps its pools between uses")
-    max_workers: int | None = Field(default=None, ge=1, description="workers per pool; unset: CPUs granted to this process"
-    )
-    start_method: StartMethod | None = Field(default=None, description=f"one of {', '.join(METHODS)}; unset: the safe default"
-    )
+    max_workers: int | None = Field(default=None, ge=1, description="workers per pool; unset: CPUs granted")
+    start_method: StartMethod | None = Field(default=None, description=f"one of {', '.join(METHODS)}")
     task_timeout: float | None = Field(default=None, gt=0, description="seconds a task may run")
     memory_limit: Annotated[
         int | None, BeforeValidator(lambda value: None if value is None else parse_bytes(value))
     ] = Field(default=None, description="unshared memory per worker: bytes, or a text such as 512MB")
-    host_reserve: float = Field(default=0.03,
+    host_reserve: float = Field(
+        default=0.03,
         ge=0,
         lt=1,
         description="share of the machine's memory below which the largest worker is killed; 0: off",
     )
     max_attempts: int = Field(default=2, ge=1, description="how often a task may be started")
-    max_tasks_per_worker: int | None = Field(default=None, ge=1, description="replace a worker after so many tasks")
-    threads_per_worker: int | None = Field(default=None, ge=1, description="cap for BLAS and OpenMP threads in a worker"
+    max_tasks_per_worker: int | None = Field(
+        default=None, ge=1, description="replace a worker after so many tasks"
     )
-    preload: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(default=(), description="modules, separated by commas, imported once in the fork server"
+    threads_per_worker: int | None = Field(
+        default=None, ge=1, description="cap for BLAS and OpenMP threads in a worker"
     )
-    interrupt_grace: float = Field(default=10.0, ge=0, description="seconds running tasks get to end after Ctrl-C")
-    progress: bool = Field(default=True, description="allow progress bars on a terminal")
+    preload: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        default=(), description="modules, separated by commas, imported once in the fork server"
+    )
+    interrupt_grace: float = Field(
+        default=10.0, ge=0, description="seconds running tasks get to end after Ctrl-C"
+    )
 
 
 def load_settings() -> EngineSettings:

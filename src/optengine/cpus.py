@@ -51,7 +51,8 @@ def own_cgroups(controller: str, *, root: Path = CGROUP_ROOT, listing: Path = CG
             base = root
         elif controller in controllers.split(","):
             base = next(
-                (root / name for name in (controller, controllers) if (root / name).is_dir()), root / controller
+                (root / name for name in (controller, controllers) if (root / name).is_dir()),
+                root / controller,
             )
         else:
             continue

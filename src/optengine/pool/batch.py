@@ -106,6 +106,7 @@ class _Sequential(Batch):
         self._cursor = 0
 
     def items(self, indices: Sequence[int]) -> Sequence[Any]:
+        """The arguments of ``indices``."""
         if isinstance(indices, range):
             return self._arguments[indices.start : indices.stop]
         return [self._arguments[index] for index in indices]
@@ -143,6 +144,7 @@ class ListBatch(_Sequential):
             self.finished.set()
 
     def deliver(self, indices: Sequence[int], values: list[Any]) -> None:
+        """Take in results."""
         if self.over:
             return
         count = len(indices)
@@ -157,6 +159,7 @@ class ListBatch(_Sequential):
         self._end_if_complete()
 
     def fail(self, failure: TaskFailure) -> None:
+        """Take in that a task has no result."""
         if self.over:
             return
         self.results[failure.index] = failure
@@ -171,12 +174,14 @@ class ListBatch(_Sequential):
             self._end_if_complete()
 
     def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
+        """Fail what is neither delivered nor failed."""
         self.closed = True
         for index in range(self.total):
             if not self._answered[index]:
                 self.fail(failure_at(index))
 
     def settle(self) -> None:
+        """End the batch for whoever waits."""
         self.over = True
         self.finished.set()
 
@@ -196,20 +201,24 @@ class StreamBatch(_Sequential):
             self.settle()
 
     def deliver(self, indices: Sequence[int], values: list[Any]) -> None:
+        """Take in results."""
         self.done += len(indices)
         self._put(indices, values)
 
     def fail(self, failure: TaskFailure) -> None:
+        """Take in that a task has no result."""
         self.failed += 1
         self._put([failure.index], [failure])
 
     def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
+        """Fail what is neither delivered nor failed."""
         self.closed = True
         for index in range(self.total):
             if not self._answered[index]:
                 self.fail(failure_at(index))
 
     def settle(self) -> None:
+        """End the batch for whoever waits."""
         self.over = True
         self.arrivals.put(None)
 
@@ -260,14 +269,18 @@ class SubmitBatch(Batch):
             future.set_running_or_notify_cancel()
 
     def items(self, indices: Sequence[int]) -> Sequence[Any]:
+        """The arguments of ``indices``."""
         return [self._calls[index][1] for index in indices]
 
     def deliver(self, indices: Sequence[int], values: list[Any]) -> None:
+        """Take in results."""
         self.done += len(indices)
         for index, value in zip(indices, values, strict=True):
-            self._calls.pop(index)[0].set_result(value)
+            future, _ = self._calls.pop(index)
+            future.set_result(value)
 
     def fail(self, failure: TaskFailure) -> None:
+        """Take in that a task has no result."""
         self.failed += 1
         future, _ = self._calls.pop(failure.index)
         if failure.kind == "cancelled" and future.cancel():
@@ -276,6 +289,7 @@ class SubmitBatch(Batch):
             future.set_exception(failure.exception())
 
     def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
+        """Fail what is neither delivered nor failed."""
         self._queue.clear()
         for index in list(self._calls):
             self.fail(failure_at(index))

@@ -1,7 +1,7 @@
-"""Sending: which task goes to which worker next, in chunks of what size, and taking tasks back when plans change.
+"""Sending: which task goes to which worker next, in chunks of what size, and taking tasks back.
 
-Owned by the supervisor's thread. One chunk is on its way while one runs; very short tasks queue deeper, up to about a
-millisecond of work. A worker left without work makes the busiest one give back what it has not begun.
+Owned by the supervisor's thread. One chunk is on its way while one runs; very short tasks queue deeper, up to
+about a millisecond of work. A worker left without work makes the busiest one give back what it has not begun.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from optengine.pool.batch import Batch
 from optengine.pool.failure import TaskFailure
 from optengine.pool.handle import InFlight, WorkerHandle
 from optengine.pool.payload import ATOMS, describe, function_blob, is_atom, pack
-from optengine.pool.protocol import Chunk, Define, Revoke, Stop
+from optengine.pool.protocol import Chunk, Define, Payload, Revoke, Stop
 
 if TYPE_CHECKING:
     from optengine.pool.supervisor import Supervisor
@@ -40,9 +40,14 @@ class Dispatcher:
 
     def feed(self, now: float) -> None:
         """Give every worker what it can take."""
-        for worker in self._pool.workers:
-            if worker.ready and not worker.stopping and worker.verdict is None and worker.lost_at is None:
-                self._fill(worker, now)
+        able = [
+            worker
+            for worker in self._pool.workers
+            if worker.ready and not worker.stopping and worker.verdict is None and worker.lost_at is None
+        ]
+        # Those without work come first, or what is left would queue up behind somebody's long task.
+        for worker in sorted(able, key=_load) if len(able) > 1 else able:
+            self._fill(worker, now)
         if self.may_steal():
             self._steal(now)
 
@@ -122,7 +127,7 @@ class Dispatcher:
     @staticmethod
     def _may_prefetch(worker: WorkerHandle, batch: Batch) -> bool:
         seconds = batch.task_time.seconds
-        if seconds is None or batch.task_time.observations < 2 or worker.revoking:
+        if seconds is None or batch.task_time.observations < 2 or worker.revoking or worker.robbed:
             return False
         inflight = worker.inflight
         if len(inflight) == 1:
@@ -139,7 +144,11 @@ class Dispatcher:
         if batch.call not in worker.calls and not self._define(worker, batch):
             return
         indices, items = self._packed(worker, batch, indices)
-        if not indices:
+        if not indices or batch.over:
+            for item in items:  # a failure while packing may have ended the batch
+                if type(item) is Payload:
+                    for offset, _ in item.regions:
+                        worker.inbox.free(offset)
             self._pool.batch_landed(batch)
             return
         flight = InFlight(self._next_chunk, batch, indices, alone)
@@ -158,7 +167,8 @@ class Dispatcher:
     def _durable(self, batch: Batch) -> bool:
         """Whether each result is sent before the next task starts.
 
-        Too dear for very short tasks, until a death shows that this batch kills workers; a must where nothing may be repeated.
+        Too dear for very short tasks, until a death shows that this batch kills workers; a must where nothing
+        may be repeated.
         """
         return (
             bool(batch.attempts)
@@ -188,7 +198,10 @@ class Dispatcher:
     def _packed(
         self, worker: WorkerHandle, batch: Batch, indices: Sequence[int]
     ) -> tuple[Sequence[int], Sequence[object]]:
-        """Items ready to send. Those that cannot be pickled fail here; those beyond ``CHUNK_BYTES`` go back."""
+        """Items ready to send.
+
+        Those that cannot be pickled fail here; those beyond ``CHUNK_BYTES`` go back.
+        """
         items = batch.items(indices)
         if isinstance(items, range) or set(map(type, items)) <= ATOMS:
             return indices, items
@@ -202,7 +215,7 @@ class Dispatcher:
                 continue
             try:
                 payload = pack(item, worker.inbox, by_value=self._pool.main_by_value, fallback=True)
-            except Exception as error:  # noqa: BLE001 - reducers may raise anything; it is this task's failure
+            except Exception as error:  # noqa: BLE001 - a reducer may raise anything
                 message = (
                     f"the argument must be picklable; got {describe(item)} ({type(error).__name__}: {error}); "
                     "pass plain data and open the resource inside the task"
@@ -236,8 +249,12 @@ class Dispatcher:
                 continue
             # The pause lets every chunk make progress before it may be taken back again.
             if now - worker.fed_at > STEAL_AFTER_S:
-                worker.revoking = True
+                worker.revoking = worker.robbed = True
                 worker.post(Revoke(-1))
+
+
+def _load(worker: WorkerHandle) -> int:
+    return len(worker.inflight)
 
 
 def _unstarted(flights: Iterable[InFlight]) -> bool:

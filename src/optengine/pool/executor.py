@@ -43,18 +43,20 @@ _open_pools: weakref.WeakSet[PersistentWorkerPool] = weakref.WeakSet()
 class PersistentWorkerPool(Executor):
     """Worker processes that stay, watched over by a supervisor.
 
-    One worker's death costs at most the task it ran; every other task still returns its result. A task that loses its
-    worker is tried again, alone, until ``max_attempts`` is used up; then a ``TaskFailure`` takes its place. A task
-    may therefore run more than once, but never more than ``max_attempts`` times.
+    One worker's death costs at most the task it ran; every other task still returns its result. A task that
+    loses its worker is tried again, alone, until ``max_attempts`` is used up; then a ``TaskFailure`` takes
+    its place. A task may therefore run more than once, but never more than ``max_attempts`` times.
 
     Args:
         max_workers: worker processes; default: CPUs granted by affinity and cgroup quota.
-        start_method: ``"preload"``, ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``None`` for the safe default;
+        start_method: ``"preload"``, ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``None`` for the safe
+        default;
             the choice and its reason are in ``start_method`` and ``start_reason``.
         initializer, initargs: called once in each worker before its first task.
         task_timeout: seconds a task may run; then its worker is killed.
         max_attempts: how often a task may be started; 1 means never repeat.
-        memory_limit: unshared memory per worker, bytes or ``"512MB"``: above 80 % of it a worker is replaced after its
+        memory_limit: unshared memory per worker, bytes or ``"512MB"``: above 80 % of it a worker is replaced
+        after its
             task, above it killed. A pair sets (soft, hard).
         max_tasks_per_worker: replace a worker after so many tasks.
         cpus: CPU numbers (or sets of them) the workers are pinned to, in turn.
@@ -63,8 +65,8 @@ class PersistentWorkerPool(Executor):
         threads_per_worker: cap for BLAS and OpenMP threads; default: usable CPUs / workers.
         interrupt_grace: seconds running tasks get to end after Ctrl-C; a second Ctrl-C kills them.
 
-    Unset arguments come from ``EngineSettings`` (environment variables ``OPTENGINE_*``). Raises ``ConfigurationError`` for
-    values that cannot be used and ``NestedPoolError`` inside a worker.
+    Unset arguments come from ``EngineSettings`` (environment variables ``OPTENGINE_*``). Raises
+    ``ConfigurationError`` for values that cannot be used and ``NestedPoolError`` inside a worker.
     """
 
     def __init__(
@@ -131,7 +133,10 @@ class PersistentWorkerPool(Executor):
     # ---- Executor
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """A future of ``fn(*args, **kwargs)``. Raises ``PoolClosed`` after shutdown and ``BrokenPool`` on a broken pool."""
+        """A future of ``fn(*args, **kwargs)``.
+
+        Raises ``PoolClosed`` after shutdown and ``BrokenPool`` or ``InitializerFailed`` on a broken pool.
+        """
         supervisor = self._usable()
         if supervisor.broken is not None:
             raise self._broken_error(supervisor.broken)
@@ -140,7 +145,7 @@ class PersistentWorkerPool(Executor):
                 raise PoolClosed("cannot schedule new futures after shutdown; create a new pool")
             future = supervisor.submitted.add((fn, args, kwargs))
         supervisor.nudge()
-        if supervisor.broken is not None or not supervisor.thread.is_alive():
+        if not supervisor.sound:  # it broke meanwhile
             supervisor.call(supervisor.fail_submissions)
         return future
 
@@ -155,7 +160,7 @@ class PersistentWorkerPool(Executor):
             self._join()
 
     def terminate(self) -> None:
-        """End at once: kill the workers; unfinished tasks fail with kind ``cancelled``. Waits until all are gone."""
+        """End at once: kill the workers and wait; unfinished tasks fail with kind ``cancelled``."""
         if os.getpid() != self._owner:
             return
         with self._submit_lock:
@@ -186,9 +191,10 @@ class PersistentWorkerPool(Executor):
     ) -> list[Any]:
         """``[fn(item) for item in items]``, in input order, computed by the workers.
 
-        With ``on_error="raise"`` the first failure ends the batch and its exception is raised (the pool stays usable); with
-        ``"return"`` a ``TaskFailure`` stands in the place of each failed item. ``progress`` is ``True`` for a bar, or
-        a callable that is given a ``ProgressState``. ``task_timeout`` overrides the pool's for this batch.
+        With ``on_error="raise"`` the first failure ends the batch and its exception is raised (the pool stays
+        usable); with ``"return"`` a ``TaskFailure`` stands in the place of each failed item. ``progress`` is
+        ``True`` for a bar, or a callable that is given a ``ProgressState``. ``task_timeout`` overrides the
+        pool's for this batch.
         """
         if on_error not in ("raise", "return"):
             raise ConfigurationError(f"on_error must be 'raise' or 'return'; got {on_error!r}")
@@ -252,7 +258,7 @@ class PersistentWorkerPool(Executor):
     @property
     def usable(self) -> bool:
         """Whether work can be given to this pool."""
-        return not self._closed and self._supervisor.broken is None and self._supervisor.thread.is_alive()
+        return not self._closed and self._supervisor.sound
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -303,7 +309,7 @@ class PersistentWorkerPool(Executor):
         return {"blob": blob, "chunksize": None if chunksize == "auto" else chunksize, "timeout_s": timeout}
 
     def _interrupted(self, batch: ListBatch) -> None:
-        """Ctrl-C: send nothing more and let running tasks end; a second one, or the end of the grace, kills them."""
+        """Ctrl-C: send nothing more, let running tasks end; a second one or the end of the grace kills."""
         self._supervisor.close_batch(batch, now=False)
         try:
             ended = batch.finished.wait(self._plan.interrupt_grace)

@@ -68,7 +68,8 @@ class WorkerHandle:
     pid: int | None = None
     ready: bool = False
     stopping: bool = False
-    revoking: bool = False
+    revoking: bool = False  # asked to give tasks back, has not answered
+    robbed: bool = False  # gave tasks back and has not finished one since: nothing is queued behind that one
     retired: bool = False
     bystander: bool = False  # its death is no sign that workers cannot start
     fed_at: float = 0.0

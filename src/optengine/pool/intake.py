@@ -63,6 +63,7 @@ def _take_run(
         batch.task_time.observe(seconds, tasks)
     count = len(values)
     if count:
+        worker.robbed = False
         indices = flight.indices[flight.done : flight.done + count]
         flight.done += count
         pool.tally.tasks += count

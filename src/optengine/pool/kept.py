@@ -15,8 +15,9 @@ _kept: dict[Any, PersistentWorkerPool] = {}
 def shared_pool(max_workers: int | None = None, **options: Any) -> PersistentWorkerPool:
     """The process-wide pool of this configuration; the same object at each call while it can be used.
 
-    Takes the arguments of :class:`PersistentWorkerPool`. It is closed at exit; using it in a ``with`` statement closes it
-    then, and the next call makes a new one. With ``OPTENGINE_PERSISTENT_POOL=false`` every call makes a fresh pool.
+    Takes the arguments of :class:`PersistentWorkerPool`. It is closed at exit; using it in a ``with``
+    statement closes it then, and the next call makes a new one. With ``OPTENGINE_PERSISTENT_POOL=false``
+    every call makes a fresh pool.
     """
     if not load_settings().persistent_pool:
         return PersistentWorkerPool(max_workers, **options)

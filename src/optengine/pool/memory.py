@@ -1,7 +1,8 @@
 """How much memory a worker holds for itself, and how much the machine has left.
 
-Shared pages (inherited from the fork server, memory-mapped bundles and frames, all of shared memory) are not the worker's:
-they are not counted. Virtual size is never used; memory-mapped data and BLAS arenas make it meaningless.
+Shared pages (inherited from the fork server, memory-mapped bundles and frames, all of shared memory) are not
+the worker's: they are not counted. Virtual size is never used; memory-mapped data and BLAS arenas make it
+meaningless.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def parse_limit(value: int | str | tuple[int | str, int | str] | None) -> Memory
 def unshared_bytes(pid: int, enough: int = 0) -> int | None:
     """Bytes only this process holds, ``None`` if it is gone.
 
-    The cheap upper bound (resident anonymous pages) is returned when it is below ``enough``; only above that are the
-    page tables walked.
+    The cheap upper bound (resident anonymous pages) is returned when it is below ``enough``; only above that
+    are the page tables walked.
     """
     try:
         _, resident, file_backed, *_ = Path(f"/proc/{pid}/statm").read_text().split()
@@ -95,7 +96,7 @@ class HostMemory(NamedTuple):
 
 
 def host_memory() -> HostMemory | None:
-    """Memory of the machine or of the cgroup this process is in, whichever has less left; ``None`` if unknown."""
+    """Memory of the machine or of this cgroup, whichever has less left; ``None`` if unknown."""
     candidates = [_machine(), *(_cgroup(path) for path in own_cgroups("memory"))]
     known = [memory for memory in candidates if memory is not None]
     return min(known, key=lambda memory: memory.available, default=None)

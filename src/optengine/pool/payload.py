@@ -22,15 +22,18 @@ OUT_OF_BAND_MIN = 1 << 15
 class Writer(Protocol):
     """Where large buffers go."""
 
-    def put(self, buffer: memoryview | bytes) -> tuple[int, int] | None: ...
+    def put(self, buffer: memoryview | bytes) -> tuple[int, int] | None:
+        """Copy ``buffer`` in and return its (offset, size); ``None`` when there is no room."""
 
-    def free(self, offset: int) -> None: ...
+    def free(self, offset: int) -> None:
+        """Make the region at ``offset`` available again."""
 
 
 class Reader(Protocol):
     """Where large buffers come from."""
 
-    def take(self, offset: int, size: int) -> Any: ...
+    def take(self, offset: int, size: int) -> Any:
+        """A buffer with the region's bytes."""
 
 
 def is_atom(value: Any) -> bool:

@@ -1,8 +1,9 @@
 """Every message between the parent and its workers, and how it is put on the wire.
 
-A frame is a 4-byte little-endian length and a pickled tuple ``(tag, *fields)``. Frames are written whole into the
-worker's own socket; no other process reads or writes it. What a task *does* with memory the frame does not carry: the
-number of the running task lives in the worker's status page (``SLOT_*``), where it survives any kind of death.
+A frame is a 4-byte little-endian length and a pickled tuple ``(tag, *fields)``. Frames are written whole into
+the worker's own socket; no other process reads or writes it. What a task *does* with memory the frame does
+not carry: the number of the running task lives in the worker's status page (``SLOT_*``), where it survives
+any kind of death.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class Define(NamedTuple):
 class Chunk(NamedTuple):
     """Tasks to run in order. Items are plain atoms or ``Payload``.
 
-    ``timed``: note the start of each task. ``durable``: send each result before the next task starts, so that no death
-    can take a finished task's result with it. ``freed``: outbox offsets the parent has read.
+    ``timed``: note the start of each task. ``durable``: send each result before the next task starts, so that
+    no death can take a finished task's result with it. ``freed``: outbox offsets the parent has read.
     """
 
     chunk: int
@@ -105,7 +106,7 @@ class Stop(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The worker is set up. ``main_error`` tells why the parent's main module could not be imported, if so."""
+    """The worker is set up. ``main_error``: why the parent's main module could not be imported."""
 
     pid: int
     main_error: str | None
@@ -121,8 +122,9 @@ class SetupFailed(NamedTuple):
 class Results(NamedTuple):
     """Finished tasks: ``runs`` of (chunk, values, plain, seconds, tasks).
 
-    Values continue where the chunk's last run ended; ``plain``: all are atoms. ``seconds`` over ``tasks`` is given once, at the end of
-    the chunk. ``released`` are inbox offsets nothing in the worker refers to any more.
+    Values continue where the chunk's last run ended; ``plain``: all are atoms. ``seconds`` over ``tasks`` is
+    given once, at the end of the chunk. ``released`` are inbox offsets nothing in the worker refers to any
+    more.
     """
 
     runs: list[tuple[int, list[Any], bool, float, int]]

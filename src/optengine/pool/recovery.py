@@ -1,9 +1,9 @@
 """What becomes of the tasks of a dead worker, and when a pool stops restarting.
 
-A chunk's tasks fall in three groups, told apart by what was answered and by the status page. Answered: done. Started but
-not answered: the last of them was running, those before it had finished and their results died with the worker; each
-counts one attempt and is sent again *alone*, so that it can neither take others down nor be taken down. Not
-started: sent again, nothing counted.
+A chunk's tasks fall in three groups, told apart by what was answered and by the status page. Answered: done.
+Started but not answered: the last of them was running, those before it had finished and their results died
+with the worker; each counts one attempt and is sent again *alone*, so that it can neither take others down
+nor be taken down. Not started: sent again, nothing counted.
 """
 
 from __future__ import annotations
@@ -61,28 +61,29 @@ def split(flights: list[InFlight], started: tuple[int, int]) -> list[tuple[InFli
 
 
 def recover(pool: Supervisor, worker: WorkerHandle, now: float) -> None:
-    """Requeue or fail every unanswered task of the dead ``worker``; break the pool when restarting is pointless."""
+    """Requeue or fail every unanswered task of the dead ``worker``.
+
+    Breaks the pool when restarting is pointless.
+    """
     flights = list(worker.inflight)
     worker.inflight.clear()
-    if worker.bystander or pool.broken is not None:
-        pass
-    elif not worker.ready and not worker.stopping:
-        _start_failed(pool, worker)
-    elif not flights and not worker.stopping and worker.verdict is None:
-        pool.notes.append(f"worker {worker.seat} died while idle: {how_it_ended(worker.exitcode)}")
-        if not pool.budget.spend(now):
-            pool.break_pool("crash", "workers die while idle again and again", None, worker.exitcode)
+    counts = split(flights, worker.task_started())
     if worker.ready:
         pool.budget.failed_starts = 0
+    if not (worker.bystander or worker.stopping or pool.broken is not None):
+        if not worker.ready:
+            _start_failed(pool, worker)
+        elif worker.verdict is None and all(started == flight.done for flight, started in counts):
+            _died_innocently(pool, worker, now)
     running = worker.verdict.task if worker.verdict is not None else worker.task_started()
-    for flight, started in split(flights, worker.task_started()):
+    for flight, started in counts:
         batch = flight.batch
         batch.inflight -= 1
         untouched = flight.indices[started:]
         for position in range(flight.done, started):
             index = flight.indices[position]
             batch.attempts[index] = attempts = batch.attempts.get(index, 0) + 1
-            if batch.over:
+            if batch.over or pool.broken is not None:
                 continue
             if attempts < pool.plan.max_attempts and not batch.closed:
                 pool.tally.retries += 1
@@ -93,6 +94,14 @@ def recover(pool: Supervisor, worker: WorkerHandle, now: float) -> None:
                 pool.fail(batch, _failure(worker, index, attempts, was_running=was_running))
         batch.put_back(untouched)
         pool.batch_landed(batch)
+
+
+def _died_innocently(pool: Supervisor, worker: WorkerHandle, now: float) -> None:
+    pool.notes.append(
+        f"worker {worker.seat} died without a task to blame: it {how_it_ended(worker.exitcode)}"
+    )
+    if not pool.budget.spend(now):
+        pool.break_pool("crash", "workers die again and again without a task to blame", None, worker.exitcode)
 
 
 def _start_failed(pool: Supervisor, worker: WorkerHandle) -> None:

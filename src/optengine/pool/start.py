@@ -1,7 +1,8 @@
 """How workers are started: the choice of a start method, and one launcher per way.
 
-``fork`` and ``preload`` and ``forkserver`` fork workers from a server process (``forkserver.py``); ``spawn`` starts a fresh
-interpreter per worker. The process-wide default of ``multiprocessing`` is neither read nor changed.
+``fork`` and ``preload`` and ``forkserver`` fork workers from a server process (``forkserver.py``); ``spawn``
+starts a fresh interpreter per worker. The process-wide default of ``multiprocessing`` is neither read nor
+changed.
 """
 
 from __future__ import annotations
@@ -169,7 +170,8 @@ class ServerLauncher:
                     target=serve_forked, args=(theirs, inherited), name="optengine-server", daemon=False
                 )
                 with warnings.catch_warnings():
-                    # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were ruled out.
+                    # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were
+                    # ruled out.
                     warnings.simplefilter("ignore", DeprecationWarning)
                     self._forked.start()
             else:

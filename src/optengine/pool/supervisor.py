@@ -1,9 +1,10 @@
 """The one thread that owns a pool's workers: it waits, watches, buries and restarts.
 
-It waits on every worker's socket, the launcher and a wake-up pipe together, with the next deadline as time-out. All state
-is its own; other threads only append to ``_commands`` and wake it. Sending is in ``dispatch.py``, receiving in ``intake.py``,
-what becomes of a dead worker's tasks in ``recovery.py``, deadlines and memory in ``limits.py``. What is left here is one
-loop and the life of workers, batches and the pool itself, which belong together.
+It waits on every worker's socket, the launcher and a wake-up pipe together, with the next deadline as
+time-out. All state is its own; other threads only append to ``_commands`` and wake it. Sending is in
+``dispatch.py``, receiving in ``intake.py``, what becomes of a dead worker's tasks in ``recovery.py``,
+deadlines and memory in ``limits.py``. What is left here is one loop and the life of workers, batches and the
+pool itself, which belong together.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class Supervisor:
         self.thread.start()
 
     # ---- for any thread
+
+    @property
+    def sound(self) -> bool:
+        """Whether tasks can still be run."""
+        return self.broken is None and self.thread.is_alive()
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Have ``function(*arguments)`` run in the supervisor's thread."""

@@ -16,7 +16,7 @@ _PREFIX = "optengine"
 
 
 class Inventory(NamedTuple):
-    """What exists now: child processes (by id), the engine's named segments and temporary files, threads, descriptors."""
+    """What exists now: child processes by id, the engine's named files, threads, open descriptors."""
 
     processes: frozenset[int]
     files: frozenset[str]
@@ -43,9 +43,10 @@ def inventory() -> Inventory:
 
 @contextmanager
 def no_leftovers(patience_s: float = 5.0) -> Iterator[None]:
-    """Check that the block leaves no process (zombies included), segment, temporary file, thread or descriptor behind.
+    """Check that the block leaves no process, zombie, segment, file, thread or descriptor behind.
 
-    What ends a little later is waited for, at most ``patience_s`` seconds. Raises ``AssertionError`` naming the rest.
+    What ends a little later is waited for, at most ``patience_s`` seconds. Raises ``AssertionError`` naming
+    the rest.
     """
     before = inventory()
     yield
