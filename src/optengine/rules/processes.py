@@ -17,8 +17,7 @@ import itertools
 import os
 import signal
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -75,7 +74,7 @@ class ProcessRunner:
     Args:
         workers: worker processes.
         settings: what all units share.
-        segment: the filled shared segment.
+        fill: makes the shared segment; called while the workers start.
         timeout: limit in seconds of rules without their own.
         stats: where times and worker reports are added up.
         pool: an open pool to use and leave open; None starts one.
@@ -90,7 +89,7 @@ class ProcessRunner:
         self,
         workers: int,
         settings: RunSettings,
-        segment: Segment,
+        fill: Callable[[], Segment],
         timeout: float | None,
         stats: Stats,
         *,
@@ -99,7 +98,6 @@ class ProcessRunner:
         share: bool = True,
     ) -> None:
         self.workers = workers
-        self.segment = segment
         self.timeout = timeout
         self.stats = stats
         self.share = share
@@ -110,17 +108,29 @@ class ProcessRunner:
         self._traces: dict[str, dict[str, Any]] = {}
         self._last_end: dict[int, float] = {}
         self._reports: dict[int, WorkerReport] = {}
+        self._home: dict[str, int] = {}
+        self._landed: int | None = None
         self._owned = pool is None
         began = time.monotonic()
         self._settings = dumps(settings)
         stats.serialisation_s += time.monotonic() - began
-        self._began: float | None = time.monotonic()
+        began = time.monotonic()
         try:
             self.pool = pool if pool is not None else _new_pool(workers, start_method)
+            # Workers start with the first task; meanwhile the segment is filled here.
+            self.pool.submit(os.getpid)
         except Exception as error:
             raise PoolUnavailable(
                 f"the pool could not be started: {type(error).__name__}: {error}"
             ) from error
+        filling = time.monotonic()
+        try:
+            self.segment = fill()
+        except BaseException:
+            self.__exit__()
+            raise
+        #: From asking for the pool to the first unit running, without the time spent on the segment.
+        self._began: float | None = began + (time.monotonic() - filling)
 
     def __enter__(self) -> Self:
         """The runner itself."""
@@ -145,14 +155,12 @@ class ProcessRunner:
         self._results = results
         self._deliver = deliver
         self._refused: list[tuple[Rule, str]] = []
-        self._waiting: deque[list[Rule]] = deque(self._sendable(unit.rules) for unit in units)
+        self._waiting: list[list[Rule]] = [fit for unit in units if (fit := self._sendable(unit.rules))]
         flights: dict[Future[None], _Flight] = {}
         try:
             while self._waiting or flights:
                 while self._waiting and len(flights) < self.workers:
-                    rules = self._waiting.popleft()
-                    if rules:
-                        self._launch(rules, flights)
+                    self._launch(self._pick(flights), flights)
                 done, _ = wait(flights, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 received = time.monotonic()
                 for future, flight in list(flights.items()):
@@ -175,6 +183,21 @@ class ProcessRunner:
         return self._attempts.get(rule_id, 0)
 
     # ---- sending
+
+    def _pick(self, flights: Mapping[Future[None], _Flight]) -> list[Rule]:
+        """Take the next unit: one whose group the free worker knows, else a group no other worker knows, else
+        any.
+
+        The pool hands a unit to the worker that is free, and with all others busy that is the one that landed
+        last. A wrong guess costs building the group's input once more.
+        """
+        busy = {flight.pid for flight in flights.values()}
+        free = self._landed if self._landed not in busy else None
+        homes = [self._home.get(rules[0].group or "") for rules in self._waiting]
+        for wanted in (free, None) if free is not None else ():
+            if wanted in homes:
+                return self._waiting.pop(homes.index(wanted))
+        return self._waiting.pop(0)
 
     def _sendable(self, rules: Iterable[Rule]) -> list[Rule]:
         fit: list[Rule] = []
@@ -244,6 +267,8 @@ class ProcessRunner:
     def _begun(self, flight: _Flight, event: dict[str, Any]) -> None:
         pid, began = event["pid"], event["time"]
         flight.pid, flight.began = pid, began
+        if flight.rules[0].group is not None and self.share:
+            self._home.setdefault(flight.rules[0].group, pid)
         if self._began is not None:
             self.stats.startup_s += began - self._began
             self._began = None
@@ -303,6 +328,7 @@ class ProcessRunner:
 
     def _land(self, future: Future[None], flight: _Flight, received: float) -> None:
         error = None if future.cancelled() else future.exception()
+        self._landed = flight.pid if error is None else None
         if flight.pid is not None and flight.ended is not None:
             self._last_end[flight.pid] = flight.ended
             self.stats.transfer_s += max(0.0, received - flight.ended)
@@ -364,5 +390,9 @@ def _new_pool(workers: int, start_method: str | None) -> PersistentWorkerPool:
     from optengine import PersistentWorkerPool
 
     return PersistentWorkerPool(
-        max_workers=workers, start_method=start_method, max_attempts=1, task_timeout=None
+        max_workers=workers,
+        start_method=start_method,
+        max_attempts=1,
+        task_timeout=None,
+        preload=["optengine.rules.work"],
     )

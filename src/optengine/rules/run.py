@@ -215,7 +215,6 @@ class Run:
         if self.no_pool:
             raise PoolUnavailable("the pool was lost in an earlier batch")
         if self.runner is None:
-            shared = self._fill_segment()
             settings = RunSettings(
                 root=str(self.options.root),
                 ignored=self.options.ignored,
@@ -230,7 +229,7 @@ class Run:
                 ProcessRunner(
                     workers,
                     settings,
-                    shared,
+                    self._fill_segment,
                     self.options.timeout,
                     self.stats,
                     pool=self.options.pool,

@@ -1,0 +1,224 @@
+"""Worker processes: whatever happens in one, every rule gets its one result."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import process_zoo as zoo
+import pytest
+
+from optengine import PersistentWorkerPool
+from optengine.rules import ProcessPoolValidator, Report, RuleSet
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[PersistentWorkerPool]:
+    with PersistentWorkerPool(max_workers=2, max_attempts=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a.txt").write_text("x")
+    return tmp_path / "tree"
+
+
+def validate(tree: Path, rules: RuleSet, **more: Any) -> Report:
+    options: dict[str, Any] = {"mode": "processes", "max_workers": 2, "timeout": 30, **more}
+    return ProcessPoolValidator(tree, rules, **options).validate()
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "says"),
+    [
+        (zoo.hangs_in_compiled_code, "TIMEOUT", "in hangs_in_compiled_code"),
+        (zoo.stops_itself, "TIMEOUT", "over its limit of 1 s"),
+        (zoo.takes_the_timer_away, "TIMEOUT", "over its limit of 1 s"),
+        (zoo.segfaults, "CRASH", "SIGSEGV"),
+        (zoo.exits, "CRASH", "worker left"),
+    ],
+)
+def test_one_bad_rule_costs_only_itself(
+    tree: Path, pool: PersistentWorkerPool, check: Any, status: str, says: str
+) -> None:
+    """A rule that hangs in any way, stops or crashes is named so with its cause; its group is not harmed."""
+    rules = RuleSet()
+    for number in range(5):
+        rules.add(f"good{number}", zoo.good, group="g")
+    rules.add("bad", check, group="g", timeout=1)
+    rules.add("last", zoo.good, group="g")
+    report = validate(tree, rules, pool=pool)
+    assert [one.status for one in report.results] == ["PASS"] * 5 + [status, "PASS"]
+    bad = report.result("bad")
+    assert says in (bad.reason or "")
+    assert bad.attempts == 2
+    assert report.stats.retries == 1
+    assert report.stats.fallbacks == 0
+
+
+def test_a_flaky_rule_gets_its_second_chance(tree: Path, tmp_path: Path, pool: PersistentWorkerPool) -> None:
+    """A rule that loses its worker once and then passes is a PASS after two attempts."""
+    rules = RuleSet()
+    rules.add("flaky", zoo.CrashesOnce(tmp_path / "marker"))
+    rules.add("good", zoo.good)
+    report = validate(tree, rules, pool=pool)
+    assert [(one.status, one.attempts) for one in report.results] == [("PASS", 2), ("PASS", 1)]
+    assert report.stats.crashes == 0
+
+
+@pytest.mark.parametrize("check", [zoo.OnlyHere(), zoo.NotThere()])
+def test_rules_that_cannot_travel_run_in_threads_and_are_counted(
+    tree: Path, pool: PersistentWorkerPool, check: Any
+) -> None:
+    """A rule that cannot be pickled or rebuilt runs in this process, and the report says so."""
+    rules = RuleSet()
+    rules.add("stays", check)
+    rules.add("good", zoo.good)
+    report = validate(tree, rules, pool=pool)
+    assert report.counts["PASS"] == 2
+    assert report.result("stays").evidence == {"pid": os.getpid()}
+    assert report.stats.fallbacks == 1
+    assert report.stats.fallback_reasons[0].startswith("stays cannot be")
+
+
+def test_output_and_large_evidence_pass_through(tree: Path, pool: PersistentWorkerPool) -> None:
+    """Megabytes of printed text and of evidence harm nobody."""
+    rules = RuleSet()
+    rules.add("prints", zoo.prints_much)
+    rules.add("large", zoo.large_evidence)
+    report = validate(tree, rules, pool=pool)
+    assert report.counts["PASS"] == 2
+    assert len(report.result("large").evidence) == 110
+
+
+def test_every_worker_reports_that_it_attached_the_segment(tree: Path) -> None:
+    """Each worker says that it mapped the shared segment, and how many bytes; a disabled cache cannot go
+    unnoticed."""
+    rules = RuleSet()
+    for number in range(8):
+        rules.add(f"R{number}", zoo.good)
+    report = validate(tree, rules)
+    assert report.stats.worker_reports
+    assert all(one.attached for one in report.stats.worker_reports)
+    assert {one.mapped_bytes for one in report.stats.worker_reports} == {report.stats.segment_bytes}
+    assert sum(one.rules for one in report.stats.worker_reports) == 8
+    assert report.stats.peak_memory > 1_000_000
+    assert report.stats.startup_s > 0
+    assert report.stats["serialisation_s"] > 0
+    assert dict(report.stats)["mode"] == "processes"
+
+
+def test_groups_stay_together_and_inputs_are_built_once_per_worker(
+    tree: Path, pool: PersistentWorkerPool
+) -> None:
+    """Rules of one group run in one process when another group keeps the other worker busy; ungrouped units
+    build anew."""
+    rules = RuleSet()
+    rules.shared("counted")(zoo.build_counted)
+    for number in range(6):
+        rules.add(f"A{number}", zoo.which_process, group="a")
+        rules.add(f"B{number}", zoo.which_process, group="b")
+    grouped = validate(tree, rules, pool=pool)
+    for letter in "AB":
+        seen = {str(one.evidence) for one in grouped.results if one.rule_id.startswith(letter)}
+        assert len(seen) == 1
+    alone = validate(tree, rules, pool=pool, grouping=False)
+    assert len({str(one.evidence) for one in alone.results}) == len(rules)
+
+
+@pytest.mark.parametrize("runs", [2])
+def test_384_rules_give_384_results_with_a_crash_and_a_hang(tree: Path, runs: int) -> None:
+    """Run after run, 384 rules in 9 batches with a crashing and a hanging one give 384 results in order."""
+    rules = zoo.batched()
+    assert [len(batch) for batch in rules.batches()] == [43] * 8 + [40]
+    for _ in range(runs):
+        report = validate(tree, rules)
+        assert [one.rule_id for one in report.results] == [rule.id for rule in rules]
+        counts = {name: count for name, count in report.counts.items() if count}
+        assert counts == {"PASS": 384 - 2 - 8, "CRASH": 1, "TIMEOUT": 1, "SKIP": 8}
+        assert report.stats.fallbacks == 0
+
+
+def run_script(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys\nfrom pathlib import Path\n" + textwrap.dedent(text)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+def test_a_pool_that_cannot_start_falls_back_to_threads(tree: Path) -> None:
+    """When the system gives no more descriptors for a pool, all rules run in threads, counted and
+    reported."""
+    done = run_script(
+        """
+        import os, resource
+        import process_zoo as zoo
+        from optengine import PersistentWorkerPool
+        from optengine.rules import ProcessPoolValidator, RuleSet
+        import optengine.rules.segment
+        rules = RuleSet()
+        for number in range(10):
+            rules.add(f"R{number}", zoo.good)
+        used = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3, used + 3))
+        report = ProcessPoolValidator(sys.argv[1], rules, mode="processes", max_workers=2).validate()
+        print(report.counts["PASS"], report.stats.fallbacks, report.stats.mode, report.stats.fallback_reasons)
+        """,
+        str(tree),
+    )
+    assert done.returncode == 0, done.stderr
+    passed, fallbacks, mode, why = done.stdout.split(maxsplit=3)
+    assert (passed, mode) == ("10", "threads")
+    assert int(fallbacks) == 1
+    assert "Too many open files" in why
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tree: Path) -> None:
+    """A run that is killed leaves no process and no file: segments and ledgers have no name anywhere."""
+    before = shared_memory_names()
+    code = """
+    import process_zoo as zoo
+    from optengine.rules import ProcessPoolValidator, RuleSet
+    rules = RuleSet()
+    rules.add("hangs", zoo.hangs)
+    rules.add("good", zoo.good)
+    ProcessPoolValidator(sys.argv[1], rules, mode="processes", max_workers=2,
+                         on_result=lambda one: print(one.rule_id, one.worker, flush=True)).validate()
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    text = "import sys\n" + textwrap.dedent(code)
+    with subprocess.Popen(
+        [sys.executable, "-c", text, str(tree)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as run:
+        assert run.stdout is not None
+        name, worker = run.stdout.readline().split()
+        assert name == "good"
+        run.kill()
+    pid = int(worker.removeprefix("pid-"))
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+    assert not [name for name in shared_memory_names() - before if "rules" in name or "ledger" in name]
+
+
+def shared_memory_names() -> set[str]:
+    """Names in the folder where shared memory has names."""
+    folder = Path("/dev/shm")
+    return {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
