@@ -21,7 +21,8 @@ def test_github_gets_annotations_and_a_summary(bench: Bench, monkeypatch: pytest
     result = bench.run("-p", "no:terminal")
     assert result.ret == 1
     (line,) = [line for line in result.outlines if line.startswith("::")]
-    assert line.startswith("::error file=test_bench.py,line=")
+    level = {"REJECT": "error", "INCONCLUSIVE": "warning"}[bench.only()["verdict"]]
+    assert line.startswith(f"::{level} file=test_bench.py,line=")
     assert bench.only()["verdict"] in line
     assert r"test\_claim" in summary.read_text()
 
