@@ -40,7 +40,7 @@ TARGET, LIMIT = 1.45, 200.0
 
 def search(backend: Any, steps: int) -> bytes:
     """One search; the reproducible part of its history, so that equivalence is checked byte for byte."""
-    algorithm = GridSearchAlgorithm({"trial": range(TRIALS), "steps": [steps]})
+    algorithm = GridSearchAlgorithm({"item": range(TRIALS), "steps": [steps]})
     optimizer = ParallelOptimizer(algorithm, backend=backend, progress=False)
     optimizer.run(burn)
     return optimizer.history_bytes()

@@ -52,7 +52,7 @@ def calibrated_steps(seconds: float) -> int:
 
 def run(backend: Any, steps: int, trials: int) -> float:
     """Seconds of one search."""
-    algorithm = GridSearchAlgorithm({"trial": range(trials), "steps": [steps]})
+    algorithm = GridSearchAlgorithm({"item": range(trials), "steps": [steps]})
     began = time.perf_counter()
     ParallelOptimizer(algorithm, backend=backend, progress=False).run(burn)
     return time.perf_counter() - began
