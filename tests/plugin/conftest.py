@@ -1,83 +1,9 @@
-"""Test files for the plugin's end-to-end tests, and a runner that reads back what a run left."""
+"""Fixtures of the plugin's end-to-end tests."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
-
-# pytester forgets modules that a run in this process loaded; numpy cannot be loaded twice.
-import pytest_optbench.session
-import pytest_optbench.suite  # noqa: F401
-
-ARMS = """
-import time
-
-def slow():
-    return sum(i for i in range(4000))
-
-def fast():
-    return sum(range(4000))
-
-def same():
-    return sum(i for i in range(4000))
-
-def wrong():
-    return 1
-"""
-
-FASTER = ARMS + "\ndef test_gain(optbench):\n    optbench.compare(baseline=slow, optimized=fast)\n"
-UNCHANGED = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=same)\n"
-WRONG = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=wrong)\n"
-
-
-# Plugins that would act on this very process.
-_HERE = ("-p", "no:codspeed", "-p", "no:asyncio", "-p", "no:timeout", "-p", "no:faulthandler")
-
-
-class Bench:
-    """Writes test files into a pytester folder, runs pytest there and reads the documents."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.folder = pytester.path
-
-    def file(self, text: str, name: str = "test_bench.py") -> None:
-        (self.folder / name).write_text(text, encoding="utf-8")
-
-    def body(self, body: str) -> None:
-        """Write a test file with the usual arms and these lines as the test's body."""
-        lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
-        self.file(f"import pytest\n{ARMS}\ndef test_claim(optbench):\n{lines}\n")
-
-    def run(self, *args: str) -> pytest.RunResult:
-        """Run with --optbench in a process of its own."""
-        return self.pytester.runpytest_subprocess("--optbench", "--optbench-seed=7", *args, timeout=120)
-
-    def run_here(self, *args: str) -> pytest.RunResult:
-        """Run with --optbench in this process, for what does not depend on how pytest was started."""
-        return self.pytester.runpytest_inprocess(*_HERE, "--optbench", "--optbench-seed=7", *args)
-
-    def plain(self, *args: str) -> pytest.RunResult:
-        """Run without --optbench in a process of its own."""
-        return self.pytester.runpytest_subprocess(*args, timeout=120)
-
-    def plain_here(self, *args: str) -> pytest.RunResult:
-        """Run without --optbench in this process."""
-        return self.pytester.runpytest_inprocess(*_HERE, *args)
-
-    def index(self, folder: str = "reports") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads((self.folder / folder / "index.json").read_text())
-        return found
-
-    def only(self, folder: str = "reports") -> dict[str, Any]:
-        (document,) = self.index(folder)
-        return document
-
-    def reports(self, folder: str = "reports") -> list[Path]:
-        return sorted((self.folder / folder).glob("*"))
+from plugin_bench import Bench
 
 
 @pytest.fixture

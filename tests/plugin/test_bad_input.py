@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FASTER, UNCHANGED, Bench
+from plugin_bench import FASTER, UNCHANGED, Bench
 
 
 @pytest.mark.parametrize("mode", ["measuring", "plain"])

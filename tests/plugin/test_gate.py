@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import FASTER, UNCHANGED, WRONG, Bench
+from plugin_bench import FASTER, UNCHANGED, WRONG, Bench
 
 WAYS = {
     "plain": (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import FASTER, WRONG, Bench
+from plugin_bench import FASTER, WRONG, Bench
 
 LOADED = """
 import sys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import FASTER, UNCHANGED, Bench
+from plugin_bench import FASTER, UNCHANGED, Bench
 
 
 def test_the_benchmark_fixture_still_belongs_to_its_plugin(bench: Bench) -> None:

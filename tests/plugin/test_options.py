@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FASTER, Bench
+from plugin_bench import FASTER, Bench
 
 from pytest_optbench.options import (
     OptionError,

@@ -6,7 +6,7 @@ import io
 import sys
 
 import pytest
-from conftest import FASTER, UNCHANGED, Bench
+from plugin_bench import FASTER, UNCHANGED, Bench
 
 from pytest_optbench.cli import run
 from pytest_optbench.progress import TerminalLine, bar, eta
