@@ -1,7 +1,8 @@
 """Search quality: BOHB, TPE, genetic search and CMA-ES against random search at equal budget, over paired seeds.
 
-Claim: each finds a better strategy than random search that spends the same budget, on the walk-forward strategy over
-the market, where the budget of an evaluation is the share of the history it uses (BOHB: a third or the whole).
+Claim: BOHB finds a better strategy than random search that spends the same budget, on the walk-forward strategy over
+the market, where the budget of an evaluation is the share of the history it uses (BOHB: a third or the whole). The
+other searches stand beside it, whatever comes out.
 
 Trap avoided: one lucky seed proves nothing, so at least ten seeds are paired and the verdict needs a two-sided Wilcoxon
 test at 5 %, Holm-adjusted over the searches. Equal budget is the sum of shares, and also the seconds spent are shown,
