@@ -117,7 +117,7 @@ def _encode_zoned(values: Any, dtype: pd.DatetimeTZDtype, what: str) -> tuple[pa
     try:
         known = str(pd.DatetimeTZDtype(dtype.unit, zone).tz) == zone
         arrow = pa.timestamp(dtype.unit, tz=pa.lib.tzinfo_to_string(dtype.tz))
-    except (TypeError, ValueError, LookupError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise UnsupportedColumn(what, f"time zone {dtype.tz!r} has no Arrow form; use 'Area/City'") from error
     if not known:
         raise UnsupportedColumn(

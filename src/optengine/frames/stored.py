@@ -84,13 +84,12 @@ class StoredFrame:
 
         columns, _, _ = self._decode()
         index = self._description["index"]
-        levels = index.get("levels", [index] if "column" in index else [])
         found = {self._batch.schema.names[i]: getattr(column, which) for i, column in enumerate(columns)}
-        for level in levels:
-            array = self._batch.columns[level["column"]]
-            values = array.dictionary if index["kind"] == "multi" else array
-            column = decode_values(values, level["values"])
-            found[self._batch.schema.names[level["column"]]] = getattr(column, which)
+        if index["kind"] == "values":  # the levels of a MultiIndex are small; its codes are viewed in place
+            array = self._batch.columns[index["column"]]
+            found[self._batch.schema.names[index["column"]]] = getattr(
+                decode_values(array, index["values"]), which
+            )
         return {name: reason for name, reason in found.items() if reason}
 
 
