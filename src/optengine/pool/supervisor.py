@@ -53,6 +53,7 @@ class Supervisor:
         self._make_launcher = make_launcher
         self._commands: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._sleeping = False
+        self._nudged = True  # the first turn sends what the workers need to start
         self._ended = False
         self._wake_lock = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
@@ -89,7 +90,8 @@ class Supervisor:
             self._obey()
 
     def nudge(self) -> None:
-        """Wake the supervisor if it sleeps."""
+        """Wake the supervisor, or keep it from falling asleep."""
+        self._nudged = True
         if self._sleeping:
             # The lock keeps the byte from going to a descriptor that was closed and reused meanwhile.
             with self._wake_lock, contextlib.suppress(OSError):
@@ -131,8 +133,10 @@ class Supervisor:
     def _turn(self) -> None:
         timeout = self._timeout_s()
         self._sleeping = True
-        events = self.poller.poll(0 if self._commands else None if timeout is None else timeout * 1e3)
+        # A nudge that came before the line above wrote no byte, only its mark: look at that after, not before.
+        events = self.poller.poll(0 if self._nudged else None if timeout is None else timeout * 1e3)
         self._sleeping = False
+        self._nudged = False
         for descriptor, event in events:
             worker = self._by_descriptor.get(descriptor)
             if worker is not None:
