@@ -18,6 +18,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,12 @@ def tables(
         for loaded, situation in where:
             chosen = [r for r in records if loaded in (None, r["loaded"])]
             if chosen:
-                cells = (median([r[key] for r in chosen]).show() for key in ("wall_s", "test_s"))
-                costs.append((name, situation, *cells, str(len(chosen))))
+                session, test = (median([r[key] for r in chosen]).show() for key in ("wall_s", "test_s"))
+                mean = sum(r["wall_s"] for r in chosen) / len(chosen)
+                costs.append((name, situation, session, f"{mean:.2f} s", test, str(len(chosen))))
+    missed = Counter(
+        (*r["reasons"], SITUATIONS[r["loaded"]], r["case"]) for r in ours if r["verdict"] != "ACCEPT"
+    )
     phases = {
         phase: median([r["overhead"][phase] for r in ours if not r["loaded"]]).show("s", 1, 3)
         for phase in ours[0]["overhead"]
@@ -173,10 +178,15 @@ def tables(
         ),
         Table(
             "Median seconds per decision",
-            ("tool", "machine", "session", "test", "n"),
+            ("tool", "machine", "session", "mean", "test", "n"),
             costs,
-            "Session: wall time of the pytest process or processes, start-up included. Test: as in pytest's JUnit "
-            "file. Intervals between order statistics, 95 %.",
+            "Session: wall time of the pytest process or processes, start-up included, and its mean. Test: as in "
+            "pytest's JUnit file. Intervals between order statistics, 95 %.",
+        ),
+        Table(
+            "Decisions that did not accept",
+            ("reason, machine, work", "how many"),
+            [(", ".join(what), str(count)) for what, count in missed.most_common()] or [("none", "0")],
         ),
         Table("Where a decision spends its time (idle, medians)", ("phase", "seconds"), list(phases.items())),
         Table(
