@@ -21,6 +21,7 @@ import socket
 import struct
 import threading
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkProcess
 from typing import Any, NamedTuple
@@ -62,7 +63,15 @@ class Ended(NamedTuple):
     exitcode: int
 
 
-_REPORTS: tuple[type[Any], ...] = (ServerReady, Forked, Ended)
+class ForkRefused(NamedTuple):
+    """Worker ``number`` could not be forked: something in the server forbids it, or the system does."""
+
+    number: int
+    problem: str
+
+
+Report = ServerReady | Forked | Ended | ForkRefused
+_REPORTS: tuple[type[Any], ...] = (ServerReady, Forked, Ended, ForkRefused)
 
 
 def encode_report(report: Any) -> bytes:
@@ -161,9 +170,17 @@ def _fork(
     child = context.Process(
         target=_run_child, args=(list(descriptors), (control, *own)), name=f"optengine-worker-{number}"
     )
-    child.start()
-    for descriptor in descriptors:
-        os.close(descriptor)
+    with warnings.catch_warnings():
+        # BLAS threads of preloaded libraries re-initialise themselves after a fork; Python threads were ruled out.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            child.start()
+        except Exception:  # noqa: BLE001 - an audit hook may refuse the fork for any reason; the parent tells it
+            control.sendall(encode_report(ForkRefused(number, traceback.format_exc())))
+            return
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
     children[number] = child
     control.sendall(encode_report(Forked(number, child.pid or 0)))
 

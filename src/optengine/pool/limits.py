@@ -144,6 +144,10 @@ class Limits:
                 pool.dispatcher.recycle(worker)
 
     def _check_host(self, pool: Supervisor, now: float) -> None:
+        busy = [worker for worker in pool.workers if worker.inflight and worker.pid is not None]
+        holders = [(unshared_bytes(worker.pid or 0) or 0, worker) for worker in busy]
+        for used, worker in holders:
+            worker.peak_memory = max(worker.peak_memory, used)
         memory = host_memory()
         if memory is None:
             return
@@ -153,18 +157,13 @@ class Limits:
                 self._short_of_memory = False
             return
         self._short_of_memory = True
-        holders = [
-            (unshared_bytes(worker.pid) or 0, worker)
-            for worker in pool.workers
-            if worker.inflight and worker.pid is not None and worker.verdict is None
-        ]
-        used, worker = max(holders, key=lambda holder: holder[0], default=(0, None))
-        if worker is not None and used > memory.total * BLAME_SHARE:
+        used, largest = max(holders, key=lambda holder: holder[0], default=(0, None))
+        if largest is not None and largest.verdict is None and used > memory.total * BLAME_SHARE:
             message = (
                 f"{reserve:,.0f} bytes must stay available on this machine; {memory.available:,} were left "
                 f"and this worker, the largest, held {used:,}"
             )
-            self.condemn(worker, "memory", message, now)
+            self.condemn(largest, "memory", message, now)
 
 
 def kill_process(pid: int, signum: int) -> None:

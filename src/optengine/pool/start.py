@@ -26,7 +26,7 @@ from optengine.pool.forkserver import (
     REQUEST,
     Ended,
     Forked,
-    ServerReady,
+    Report,
     ServerSetup,
     decode_report,
     encode_setup,
@@ -110,7 +110,7 @@ class Launcher(Protocol):
     def launch(self, number: int, descriptors: Sequence[int]) -> None:
         """Start worker ``number`` with copies of ``descriptors``. Raises ``ServerGone`` or ``OSError``."""
 
-    def collect(self) -> list[Forked | Ended | ServerReady]:
+    def collect(self) -> list[Report]:
         """Reports since the last call. Raises ``ServerGone``."""
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class SpawnLauncher:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._news: list[Forked | Ended | ServerReady] = []
+        self._news: list[Report] = []
 
     def fileno(self) -> int | None:
         """Nothing to wait for: the end of a worker shows on its own socket."""
@@ -135,7 +135,7 @@ class SpawnLauncher:
         self._children[number] = child
         self._news.append(Forked(number, child.pid))
 
-    def collect(self) -> list[Forked | Ended | ServerReady]:
+    def collect(self) -> list[Report]:
         """Reports since the last call."""
         news, self._news = self._news, []
         for number, child in list(self._children.items()):
@@ -164,7 +164,8 @@ class ServerLauncher:
         self._frames = FrameReader()
         self._fresh: subprocess.Popen[bytes] | None = None
         self._forked: Any = None
-        with theirs:
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
             if setup is None:
                 self._forked = multiprocessing.get_context("fork").Process(
                     target=serve_forked, args=(theirs, inherited), name="optengine-server", daemon=False
@@ -178,6 +179,7 @@ class ServerLauncher:
                 self._fresh = _run(
                     bootstrap.command("server", [theirs.fileno()]), [theirs.fileno()], environment
                 )
+            undo.pop_all()
         if setup is not None:
             with contextlib.suppress(OSError):  # a server that died at once shows in collect()
                 self._control.sendall(encode_setup(setup))
@@ -193,7 +195,7 @@ class ServerLauncher:
         except OSError as error:
             raise ServerGone(str(error)) from error
 
-    def collect(self) -> list[Forked | Ended | ServerReady]:
+    def collect(self) -> list[Report]:
         """Reports since the last call. Raises ``ServerGone``."""
         try:
             data = self._control.recv(1 << 16, socket.MSG_DONTWAIT)

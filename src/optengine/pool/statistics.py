@@ -31,7 +31,7 @@ class WorkerStats(_Readable):
     """One worker's place in the pool, over all the processes that have held it.
 
     ``tasks`` finished, ``busy_s`` seconds spent in them, ``tasks_per_s`` while busy, ``pid`` of the present process,
-    ``restarts`` of any cause, ``peak_memory`` in bytes of unshared memory (0 while no limit makes the pool look).
+    ``restarts`` of any cause, ``peak_memory`` in bytes of unshared memory, sampled while busy.
     """
 
     worker: int

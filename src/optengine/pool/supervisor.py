@@ -24,7 +24,7 @@ from optengine.pool.batch import Batch, SubmitBatch
 from optengine.pool.bootstrap import preparation_data
 from optengine.pool.dispatch import STEAL_AFTER_S, Dispatcher
 from optengine.pool.failure import Kind, TaskFailure
-from optengine.pool.forkserver import Ended, Forked, ServerReady
+from optengine.pool.forkserver import Ended, Forked, ForkRefused, ServerReady
 from optengine.pool.handle import InFlight, WorkerHandle
 from optengine.pool.intake import accept
 from optengine.pool.limits import Limits
@@ -260,6 +260,9 @@ class Supervisor:
                 self.notes += report.problems
                 self.main_by_value = report.main_error is not None
                 continue
+            if isinstance(report, ForkRefused):
+                self.break_pool("crash", "the fork server could not fork a worker", report.problem)
+                continue
             worker = next((worker for worker in self.workers if worker.number == report.number), None)
             if worker is None:
                 continue
@@ -418,10 +421,10 @@ class Supervisor:
                 for report in self.launcher.collect():
                     for worker in self.workers:
                         if not isinstance(report, ServerReady) and worker.number == report.number:
-                            if isinstance(report, Ended):
-                                worker.ended = True
-                            else:
+                            if isinstance(report, Forked):
                                 worker.pid = report.pid
+                            else:
+                                worker.ended = True
                 for worker in self.workers:
                     with contextlib.suppress(Exception):
                         worker.drain()

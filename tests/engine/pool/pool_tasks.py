@@ -1,6 +1,7 @@
 """Module-level tasks the pool's tests send to workers."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -249,3 +250,14 @@ def repeat(text):
 def slow_total(array):
     time.sleep(0.02)
     return float(array.sum())
+
+
+class ForbidsForks(Handle):
+    """Once preloaded, no process may be forked any more."""
+
+    def preload(self):
+        def refuse(event, _):
+            if event == "os.fork":
+                raise RuntimeError("forks are forbidden here")
+
+        sys.addaudithook(refuse)

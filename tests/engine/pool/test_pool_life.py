@@ -503,3 +503,11 @@ def test_unhashable_options_have_their_own_shared_pool():
     for pool in list(kept._kept.values()):
         pool.shutdown()
     kept._kept.clear()
+
+
+def test_a_server_that_may_not_fork_breaks_the_pool_with_the_reason():
+    """When something preloaded forbids forking, every task fails and shows why, instead of endless restarts."""
+    with PersistentWorkerPool(1, shared={"thing": tasks.ForbidsForks(1)}) as pool:
+        (failure,) = pool.run_batch(tasks.increment, [1], on_error="return")
+    assert (failure.kind, failure.message) == ("crash", "the fork server could not fork a worker")
+    assert "forks are forbidden here" in failure.traceback
