@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from optengine.rules.model import Outcome, RuleResult, Status
 from optengine.rules.snapshot import refuse
 from optengine.rules.trace import Recorder
+from optengine.rules.traversable import RecordedPath
 from optengine.rules.tree import normal_path
 
 if TYPE_CHECKING:
     from optengine.rules.shared import SharedInputs
-    from optengine.rules.traversable import RecordedPath
 
 AnyPath = str | os.PathLike[str]
 
@@ -144,8 +144,6 @@ class Context:
     @property
     def tree(self) -> RecordedPath:
         """The root as a recorded ``importlib.resources.abc.Traversable``, for checks written against that."""
-        from optengine.rules.traversable import RecordedPath
-
         return RecordedPath(self.fs)
 
     @property

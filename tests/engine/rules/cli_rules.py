@@ -1,0 +1,39 @@
+"""Rule sets for the tests of the command line."""
+
+from __future__ import annotations
+
+from optengine.rules import Context, Outcome, RuleSet
+
+CLEAN = RuleSet()
+MIXED = RuleSet()
+CYCLE = RuleSet()
+MISSING = RuleSet()
+EMPTY = RuleSet()
+
+
+@CLEAN.rule("OK", severity="HIGH", group="g", tags={"t"})
+@MIXED.rule("OK", severity="HIGH")
+def is_there(ctx: Context) -> Outcome:
+    """The file a.txt is there."""
+    return (
+        ctx.passed("found") if ctx.fs.exists("a.txt") else ctx.failed("a.txt is missing", {"path": "a.txt"})
+    )
+
+
+@MIXED.rule("BAD", severity="MEDIUM")
+def is_empty(ctx: Context) -> Outcome:
+    """There is nothing."""
+    return ctx.failed("something is there", {"path": ctx.fs.listdir()[0]})
+
+
+CYCLE.add("A", is_there, requires=["B"])
+CYCLE.add("B", is_there, requires=["A"])
+MISSING.add("A", is_there, requires=["NONE"])
+
+
+def twice() -> RuleSet:
+    """A rule set with an id used twice."""
+    rules = RuleSet()
+    rules.add("A", is_there)
+    rules.add("A", is_there)
+    return rules

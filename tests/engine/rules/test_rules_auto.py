@@ -1,0 +1,86 @@
+"""Mode auto on real rules: stays here for small work, changes over for large."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from optengine.rules import Context, ProcessPoolValidator, RuleSet
+from optengine.rules.bench import workload
+from optengine.rules.errors import RulesUsageError
+
+
+class Sleeps:
+    """A rule that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, ctx: Context) -> bool:
+        """Sleep, then look at the tree."""
+        time.sleep(self.seconds)
+        return ctx.fs.exists(".")
+
+
+def test_tiny_rules_stay_in_this_process(tmp_path: Path) -> None:
+    """For rules of a tenth of a millisecond no pool is started, and the report says with which numbers."""
+    (tmp_path / "os.py").write_text("")
+    report = ProcessPoolValidator(tmp_path, workload.tiny(60), mode="auto", max_workers=2).validate()
+    assert report.stats.mode == "sequential"
+    assert report.stats.worker_reports == []
+    assert "a pool would cost" in report.stats.reason
+    assert {one.worker for one in report.results} == {"main"}
+
+
+def test_long_rules_move_to_a_pool(tmp_path: Path) -> None:
+    """When rules turn out to be long, the rest runs in a pool, also within one batch."""
+    rules = RuleSet()
+    for number in range(40):
+        rules.add(f"R{number}", Sleeps(0.25))
+    report = ProcessPoolValidator(tmp_path, rules, mode="auto", max_workers=2).validate()
+    assert report.counts["PASS"] == 40
+    assert report.stats.mode == "sequential+processes"
+    assert "a pool would save" in report.stats.reason
+    workers = {one.worker for one in report.results}
+    assert "main" in workers
+    assert len(workers) > 1
+
+
+def test_known_costs_decide_at_once(tmp_path: Path) -> None:
+    """With times of an earlier run in the store the pool is started before the first rule."""
+    rules = RuleSet()
+    for number in range(12):
+        rules.add(f"R{number}", Sleeps(0.5))
+    options = {"max_workers": 2, "cache_dir": tmp_path / "cache"}
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    ProcessPoolValidator(tree, rules, mode="threads", **options).validate()  # type: ignore[arg-type]
+    (tree / "new").mkdir()
+    again = ProcessPoolValidator(tree, rules, mode="auto", config={"x": 1}, **options).validate()  # type: ignore[arg-type]
+    assert again.stats.mode == "processes"
+    assert "main" not in {one.worker for one in again.results}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "warp"}, "mode must be one of auto, sequential, threads, processes; received 'warp'"),
+        ({"max_workers": 0}, "max_workers must be at least 1 or None; received 0"),
+        ({"timeout": -1}, "timeout must be above 0 seconds or None; received -1"),
+        ({"changed_since": "HEAD"}, "pass cache_dir too"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    """Options that cannot be used are refused before anything runs."""
+    with pytest.raises(RulesUsageError, match=message):
+        ProcessPoolValidator(tmp_path, RuleSet(), **options)  # type: ignore[arg-type]
+
+
+def test_no_rules_give_an_empty_report(tmp_path: Path) -> None:
+    """An empty rule set gives an empty report in every mode."""
+    for mode in ("auto", "sequential", "threads", "processes"):
+        report = ProcessPoolValidator(tmp_path, RuleSet(), mode=mode).validate()
+        assert report.results == []
+        assert sum(report.counts.values()) == 0

@@ -1,0 +1,215 @@
+"""The command line: exit statuses, formats, files and messages, through the entry function."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from optengine import cli
+
+
+def optengine(*words: object) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    status = cli.run([str(word) for word in words], out, err)
+    return status, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a.txt").write_text("x")
+    return tmp_path / "tree"
+
+
+def validate(tree: Path, rules: str, *more: object) -> tuple[int, str, str]:
+    return optengine(
+        "validate", tree, "--rules", f"cli_rules:{rules}", "--mode", "sequential", "--no-progress", *more
+    )
+
+
+def test_a_clean_tree_gives_0(tree: Path) -> None:
+    """Without findings the exit status is 0 and the table counts what passed."""
+    status, out, err = validate(tree, "CLEAN")
+    assert (status, err) == (0, "")
+    assert out.startswith("tree: 1 rules: 1 PASS\n")
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"), [(None, 1), ("INFO", 1), ("medium", 1), ("HIGH", 0), ("CRITICAL", 0)]
+)
+def test_findings_at_or_above_the_level_give_1(tree: Path, level: str | None, expected: int) -> None:
+    """A MEDIUM finding fails the run up to --fail-on MEDIUM and by default."""
+    status, out, _ = validate(tree, "MIXED", *([] if level is None else ["--fail-on", level]))
+    assert status == expected
+    assert "FAIL     MEDIUM   BAD" in out
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("CYCLE", "must not form a circle; found A -> B -> A"),
+        ("MISSING", "A -> NONE ends at an id that is not registered"),
+        ("twice", "must be registered once; received 'A' again"),
+        ("NOTHING", "'cli_rules:NOTHING' is None"),
+        ("EMPTY", "at least one rule must be selected; none was"),
+    ],
+)
+def test_a_rule_set_that_cannot_run_gives_2(tree: Path, rules: str, message: str) -> None:
+    """A broken rule set is told from findings by its exit status, with the reason on the error stream."""
+    status, out, err = validate(tree, rules)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "required: COMMAND"),
+        (("validate",), "required: ROOT, --rules"),
+        (("validate", ".", "--rules", "x", "--mode", "warp"), "invalid choice: 'warp'"),
+        (
+            ("validate", ".", "--rules", "x", "--fail-on", "BAD"),
+            "must be one of CRITICAL, HIGH, MEDIUM, LOW, INFO",
+        ),
+        (("validate", "nowhere-at-all", "--rules", "cli_rules:CLEAN"), "must be a folder"),
+        (("validate", ".", "--rules", "no_such_module:X"), "importing 'no_such_module' raised"),
+        (("validate", ".", "--rules", "cli_rules:CLEAN", "--workers", "0"), "at least 1 or None; received 0"),
+        (("validate", ".", "--rules", "cli_rules:CLEAN", "--tag", "zz"), "A selected tag must exist"),
+        (("validate", ".", "--rules", "cli_rules:CLEAN", "--changed-since", "HEAD"), "pass cache_dir too"),
+        (("rules-bench", "--workers", "0,x"), "--workers must be numbers above 0"),
+        (("rules-bench", "--runs", "0"), "--runs and --scale must be above 0; received 0"),
+    ],
+)
+def test_usage_errors_give_2(words: tuple[str, ...], message: str) -> None:
+    """Whatever cannot be understood or done is exit status 2 with the reason."""
+    status, _, err = optengine(*words)
+    assert status == 2
+    assert message in err
+
+
+def test_help_names_the_commands() -> None:
+    """--help lists the commands and ends with 0; --version tells the version."""
+    status, out, _ = optengine("--help")
+    assert status == 0
+    assert "validate" in out
+    assert "rules-bench" in out
+    assert optengine("--version")[1].startswith("optengine ")
+    assert "--changed-since" in optengine("validate", "--help")[1]
+
+
+def test_every_format_is_written_to_a_file(tree: Path, tmp_path: Path) -> None:
+    """--out writes the whole report in each format and says so; the exit status stays that of the
+    findings."""
+    for name in ("table", "json", "markdown", "sarif", "junit"):
+        target = tmp_path / "reports" / f"report.{name}"
+        status, out, _ = validate(tree, "MIXED", "--format", name, "--out", target)
+        assert status == 1
+        assert out == f"1 PASS, 1 FAIL; report written to {target}\n"
+        text = target.read_text(encoding="utf-8")
+        if name in ("json", "sarif"):
+            json.loads(text)
+        elif name == "junit":
+            assert ElementTree.fromstring(text).get("tests") == "2"
+        else:
+            assert "BAD" in text
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir())[0] == "report.json"
+
+
+def test_a_report_that_cannot_be_written_gives_2(tree: Path) -> None:
+    """A report below a file cannot be written, which is an error and not a pass."""
+    status, _, err = validate(tree, "CLEAN", "--out", tree / "a.txt" / "report")
+    assert status == 2
+    assert "a.txt" in err
+
+
+def test_the_cache_is_used_between_runs(tree: Path, tmp_path: Path) -> None:
+    """With --cache the second run takes its result from the store."""
+    for expected in (0, 1):
+        _, out, _ = validate(tree, "CLEAN", "--cache", tmp_path / "cache")
+        assert f"{expected} from the cache" in out
+
+
+def test_rules_are_selected_by_options(tree: Path) -> None:
+    """--select, --group, --tag and --min-severity narrow the run."""
+    for words in (("--select", "OK"), ("--group", "g"), ("--tag", "t"), ("--min-severity", "HIGH")):
+        status, out, _ = validate(tree, "CLEAN", *words)
+        assert (status, "1 rules" in out) == (0, True)
+    assert "1 rules" in validate(tree, "MIXED", "--select", "BAD")[1]
+
+
+def test_the_installed_command_works(tree: Path) -> None:
+    """The command runs as a program, finds rules in the current folder, and uses worker processes."""
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "optengine.cli", "validate", str(tree), "--rules", "cli_rules:MIXED"]
+    done = subprocess.run(
+        [*command, "--mode", "processes", "--workers", "2", "--fail-on", "HIGH"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "processes, 2 worker(s)" in done.stdout
+
+
+def test_the_benchmark_writes_every_run(tmp_path: Path) -> None:
+    """A small benchmark compares verdicts and writes medians, batches and overheads beside the claimed
+    figures."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(20):
+        (tree / f"m{number}.py").write_text(
+            "import os\n\n\ndef f(x):\n    return os.path.join(x) if x else None\n" * 9
+        )
+    target = tmp_path / "full.json"
+    words = ("--tree", tree, "--scale", "0.01", "--workers", "2")
+    status, out, err = optengine("rules-bench", "--runs", "1", "--output", target, *words)
+    assert (status, err) == (0, "")
+    found = json.loads(target.read_text())
+    assert (found["heavy"]["rules"], len(found["heavy"]["batches"])) == (384, 9)
+    assert sum(found["heavy"]["batches"]) == 384
+    assert found["claimed"]["processes_s"] == 2.8
+    assert set(found["heavy"]["summary"]) == {"sequential", "threads", "processes"}
+    assert len(found["heavy"]["per_batch_s"]["processes"]) == 9
+    assert found["incremental"]["rules_run"] == {"cold": [96], "unchanged": [0], "one file changed": [1]}
+    assert found["tiny"]["auto_chose"] == ["sequential"]
+    assert "grouping is" in out
+    scaled = tmp_path / "scaling.json"
+    status, _, _ = optengine("rules-bench", "--mode", "scaling", "--runs", "1", "--output", scaled, *words)
+    assert status == 0
+    assert [row["workers"] for row in json.loads(scaled.read_text())["rows"]] == [2]
+
+
+def test_the_endurance_run_counts_every_result(tree: Path, tmp_path: Path) -> None:
+    """The endurance mode runs 384 rules with a crash and a hang and finds every result."""
+    target = tmp_path / "endurance.json"
+    status, out, err = optengine(
+        "rules-bench",
+        "--mode",
+        "endurance",
+        "--runs",
+        "1",
+        "--workers",
+        "2",
+        "--tree",
+        tree,
+        "--output",
+        target,
+    )
+    assert (status, err) == (0, "")
+    assert json.loads(target.read_text())["counts"] == {
+        "PASS": 374,
+        "FAIL": 0,
+        "SKIP": 8,
+        "ERROR": 0,
+        "TIMEOUT": 1,
+        "CRASH": 1,
+    }
+    assert "384 results each time" in out

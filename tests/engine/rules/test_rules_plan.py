@@ -1,0 +1,117 @@
+"""Units, worker counts and the choice of a pool: arithmetic only."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optengine.rules import adaptive
+from optengine.rules.grouping import plan
+from optengine.rules.model import Rule
+
+
+def rule(name: str, group: str | None = None) -> Rule:
+    return Rule(name, len, group=group)
+
+
+@given(
+    groups=st.lists(st.sampled_from([None, "a", "b", "c"]), max_size=60),
+    workers=st.integers(1, 9),
+    grouping=st.booleans(),
+    seconds=st.lists(st.floats(0, 100), min_size=60, max_size=60),
+)
+def test_every_rule_is_in_exactly_one_unit(
+    groups: list[str | None], workers: int, grouping: bool, seconds: list[float]
+) -> None:
+    """Whatever the groups, costs and workers, units hold every rule once and never mix groups; longest
+    first."""
+    rules = [rule(f"R{number}", group) for number, group in enumerate(groups)]
+    costs = {one.id: cost for one, cost in zip(rules, seconds, strict=False)}
+    units = plan(rules, workers, costs=costs, grouping=grouping)
+    assert sorted(one.id for unit in units for one in unit.rules) == sorted(one.id for one in rules)
+    assert all({one.group for one in unit.rules} == {unit.group} for unit in units)
+    assert [unit.cost_s for unit in units] == sorted((unit.cost_s for unit in units), reverse=True)
+    if not grouping:
+        assert all(len(unit.rules) == 1 for unit in units)
+
+
+def test_groups_stay_whole_while_others_have_work() -> None:
+    """Groups of equal size are not cut: their input is built once each."""
+    rules = [rule(f"{group}{n}", group) for group in "abcd" for n in range(10)]
+    assert sorted(unit.group or "" for unit in plan(rules, 2)) == ["a", "b", "c", "d"]
+
+
+def test_one_large_group_is_cut_when_that_pays() -> None:
+    """A group that would keep one worker busy alone is cut, unless building its input again costs more."""
+    rules = [rule(f"a{n}", "a") for n in range(40)]
+    costs = {one.id: 1.0 for one in rules}
+    assert [len(unit.rules) for unit in plan(rules, 4, costs=costs)] == [10, 10, 10, 10]
+    assert len(plan(rules, 4, costs=costs, build_costs={"a": 5.0})) == 4
+    assert len(plan(rules, 4, costs=costs, build_costs={"a": 40.0})) == 1
+    assert len(plan(rules, 1, costs=costs)) == 1
+
+
+def test_ungrouped_rules_are_packed_evenly() -> None:
+    """Rules without a group are packed into a few units per worker of nearly equal cost."""
+    rules = [rule(f"R{n}") for n in range(100)]
+    units = plan(rules, 2, costs={f"R{n}": float(n % 7) for n in range(100)})
+    assert len(units) == 8
+    assert units[0].cost_s - units[-1].cost_s <= 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "workers", "reason"),
+    [
+        ({"requested": 5, "usable": 2}, 5, "5 workers as requested"),
+        ({"requested": None, "usable": 8}, 8, "8 workers: usable CPUs"),
+        ({"requested": None, "usable": 8, "load": 3.0}, 5, "5 workers: CPUs not taken by the machine's load"),
+        (
+            {"requested": None, "usable": 8, "load": 30.0},
+            4,
+            "4 workers: CPUs not taken by the machine's load",
+        ),
+        ({"requested": None, "usable": 8, "units": 2}, 2, "2 workers: units in the largest batch"),
+        ({"requested": None, "usable": 8, "memory_slots": 0}, 1, "1 workers: workers that fit into memory"),
+        ({"requested": None, "usable": 1, "load": 9.0}, 1, "1 workers: usable CPUs"),
+    ],
+)
+def test_the_tightest_bound_gives_the_number_of_workers(
+    arguments: dict[str, object], workers: int, reason: str
+) -> None:
+    """The number of workers is the smallest of its bounds, and the reason names that bound."""
+    choice = adaptive.choose_workers(**arguments)  # type: ignore[arg-type]
+    assert (choice.workers, choice.reason) == (workers, reason)
+
+
+def test_no_workers_cannot_be_asked_for() -> None:
+    """A number below one is refused with what was received."""
+    with pytest.raises(ValueError, match="at least 1 or None; received 0"):
+        adaptive.choose_workers(0, usable=2)
+
+
+def test_the_gain_is_work_saved_minus_start_up() -> None:
+    """Ten seconds on two workers save five, less the start-up; on one worker the start-up is lost."""
+    assert adaptive.predicted_gain(10, 2, 0.5) == pytest.approx(4.5)
+    assert adaptive.predicted_gain(10, 1, 0.5) == pytest.approx(-0.5)
+
+
+def test_auto_waits_until_the_start_up_was_spent_unless_costs_are_known() -> None:
+    """Unknown costs are tried first for as long as a start-up takes; known ones decide at once; little work
+    never."""
+    unknown = adaptive.PoolDecision(workers=2, startup_s=0.5, known=False)
+    known = adaptive.PoolDecision(workers=2, startup_s=0.5, known=True)
+    assert not unknown.worth_it(spent_s=0.4, remaining_s=100)
+    assert unknown.worth_it(spent_s=0.6, remaining_s=100)
+    assert not unknown.worth_it(spent_s=0.6, remaining_s=1.4)
+    assert known.worth_it(spent_s=0, remaining_s=100)
+    assert not known.worth_it(spent_s=0, remaining_s=0.1)
+    assert not adaptive.PoolDecision(workers=1, startup_s=0.5, known=True).worth_it(0, 1e9)
+    assert "a pool would save 49.50 s" in known.explain(100)
+    assert "a pool would cost 0.45 s" in known.explain(0.1)
+
+
+def test_what_is_left_is_predicted_from_known_and_seen_times() -> None:
+    """Known rules count as known, others as the mean of what was seen."""
+    assert adaptive.predict_remaining(["a", "b", "c"], {"a": 5.0}, [1.0, 3.0]) == pytest.approx(9.0)
+    assert adaptive.predict_remaining(["a"], {}, []) == 0.0
