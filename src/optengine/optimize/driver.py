@@ -27,7 +27,9 @@ CLOCK = "max_seconds"
 
 
 class Event(NamedTuple):
-    """``completed``: a result came in, in any order. ``told``: its trial entered the history, in order."""
+    """``completed``: a result came in, in any order (from a journal: when its turn to be told comes).
+    ``told``: its trial entered the history, in the order of the numbers.
+    """
 
     kind: Literal["completed", "told"]
     trial: Trial
@@ -105,13 +107,14 @@ class Driver:
                 if not self._algorithm.is_complete():
                     raise OptimizeError(
                         f"an algorithm must go on when every trial is told; {self._algorithm.name!r} asks "
-                        "for nothing "
-                        f"after {told} trials and is not complete"
+                        f"for nothing after {told} trials and is not complete"
                     )
                 return
             while told not in self._done:
                 for completed in self._receive():
                     yield Event("completed", completed)
+            if told in self._replays:
+                yield Event("completed", self._done[told])
             trial = self._tell(told)
             told += 1
             yield Event("told", trial)
@@ -132,8 +135,7 @@ class Driver:
         if not RESERVED.isdisjoint(params):
             raise OptimizeError(
                 "a parameter must not be named like a column of the history; received "
-                f"{sorted(RESERVED & set(params))!r}; "
-                "rename it"
+                f"{sorted(RESERVED & set(params))!r}; rename it"
             )
         self._next += 1
         self._asked[trial_id] = suggestion

@@ -44,8 +44,8 @@ def _fingerprint(name: str, value: Any) -> str:
     if found is None:
         raise OptimizeError(
             f"shared[{name!r}] must have a fingerprint when a checkpoint is written, so that it is not "
-            "continued with "
-            f"other data; received {type(value).__name__} without one; give it a 'fingerprint' attribute"
+            f"continued with other data; received {type(value).__name__} without one; give it a "
+            "'fingerprint' attribute"
         )
     return str(found)
 

@@ -100,10 +100,8 @@ class Journal:
         if not same:
             raise JournalError(
                 f"a resumed run must ask the points the journal {str(self.path)!r} holds; trial {trial_id} "
-                "is "
-                f"{dict(params)!r} now and was {record['params']!r}; the algorithm or a package it uses has "
-                "changed: "
-                "start a new journal"
+                f"is {dict(params)!r} now and was {record['params']!r}; the algorithm or a package it uses "
+                "has changed: start a new journal"
             )
         return Completed(
             trial_id,
@@ -155,8 +153,7 @@ class Journal:
         if not resume:
             raise JournalError(
                 f"a new run needs a new journal; {str(self.path)!r} holds {len(lines) - 1} records of a run "
-                "already; "
-                "continue it with resume=True (--resume), or use another file"
+                "already; continue it with resume=True (--resume), or use another file"
             )
         for number, line in enumerate(lines[1:], start=2):
             self._take(parse_record(self.path, number, line))
@@ -214,8 +211,8 @@ def parse_header(path: Path, line: bytes) -> dict[str, Any]:
     version = header.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise JournalError(
-            f"the journal must have format version {VERSION} or lower; {str(path)!r} has {version!r}; "
-            "it was written by a newer release: use that one"
+            f"the journal must have format version {VERSION} or lower; {str(path)!r} has {version!r}; it was "
+            "written by a newer release: use that one"
         )
     return header
 
@@ -226,8 +223,7 @@ def check_identity(path: Path, found: Mapping[str, Any], expected: Mapping[str, 
         if found.get(part) != value:
             raise JournalError(
                 f"a resumed run must be the one the journal {str(path)!r} was begun with; {part} is "
-                f"{value!r:.300} now "
-                f"and was {found.get(part)!r:.300}; restore it, or start a new journal"
+                f"{value!r:.300} now and was {found.get(part)!r:.300}; restore it, or start a new journal"
             )
 
 

@@ -106,7 +106,7 @@ def _takes_context(function: Callable[..., Any]) -> bool:
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if len(required) > 2 or (not positional and not takes_any):
         raise OptimizeError(
-            "the objective must take (params) or (params, context); "
-            f"received {function!r} with {len(required)} required positional parameters"
+            f"the objective must take (params) or (params, context); received {function!r} with "
+            f"{len(required)} required positional parameters"
         )
     return len(required) == 2 or (len(positional) >= 2 and positional[1].name == "context")

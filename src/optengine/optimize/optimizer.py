@@ -114,8 +114,7 @@ class ParallelOptimizer:
         if self.algorithm.asked:
             raise OptimizeError(
                 f"a run needs a fresh algorithm; this {self.algorithm.name!r} was asked "
-                f"{self.algorithm.asked} times; "
-                "build a new one (a journal continues an earlier run)"
+                f"{self.algorithm.asked} times; build a new one (a journal continues an earlier run)"
             )
         self._on_trial = on_trial
         self._driver: Driver | None = None
@@ -283,8 +282,8 @@ def _backend(backend: str | Backend, options: dict[str, Any]) -> Backend:
         limits = sorted({"max_eval_time", "memory_limit"} & set(given))
         if limits:
             raise OptimizeError(
-                f"{' and '.join(limits)} need a process to end; received backend='serial'; "
-                "use backend='local' with n_jobs=1"
+                f"{' and '.join(limits)} need a process to end; received backend='serial'; use "
+                "backend='local' with n_jobs=1"
             )
         from optengine.optimize.backends.serial import SerialBackend
 

@@ -26,7 +26,9 @@ def best_table(history: pd.DataFrame, rows: int = 10, minimize: bool = False) ->
     return "\n".join(lines) + "\n"
 
 
-def heat_map(history: pd.DataFrame, x: str, y: str, path: str | Path, reduce: Literal["max", "mean", "min"] = "max") -> None:
+def heat_map(
+    history: pd.DataFrame, x: str, y: str, path: str | Path, reduce: Literal["max", "mean", "min"] = "max"
+) -> None:
     """Write a heat map of the value over two parameters, as SVG, PNG or PDF by the suffix of the path.
 
     Trials that agree in both are reduced by ``max``, ``mean`` or ``min``; cells without a complete trial stay empty.

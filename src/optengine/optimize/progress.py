@@ -17,7 +17,6 @@ class ProgressBar:
         total: number of trials, None when unknown.
         minimize: direction, for the best value.
         workers: how many evaluations can run at once.
-        done: trials taken from a journal, which do not count for the rate.
         stream: where to write; None is standard error.
         force: draw even where the stream is not a terminal.
     """

@@ -67,6 +67,6 @@ def _fidelity_finding(trials: list[Trial]) -> list[str]:
         return []
     return [
         f"a smaller budget hardly saves time: {means[small]:.3g} s at budget {small:g} against "
-        f"{means[large]:.3g} s at "
-        f"{large:g}; a search over budgets cannot pay here, random search or TPE will do better"
+        f"{means[large]:.3g} s at {large:g}; a search over budgets cannot pay here, random search or TPE "
+        "will do better"
     ]

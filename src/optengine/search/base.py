@@ -156,8 +156,8 @@ class SearchAlgorithm(ABC):
         suggestion = self._pending.pop(trial_id, None)
         if suggestion is None:
             raise SearchError(
-                f"tell() needs a trial that was asked and not told yet; received {trial_id!r}; "
-                f"pending are {sorted(self._pending)[:10]!r}"
+                f"tell() needs a trial that was asked and not told yet; received {trial_id!r}; pending are "
+                f"{sorted(self._pending)[:10]!r}"
             )
         value = None if score is None else float(score)
         if value is not None and not math.isfinite(value):
@@ -185,8 +185,8 @@ class SearchAlgorithm(ABC):
                 f"suggest() needs a search that goes on; all {self._asked} points were suggested"
             )
         raise NotReadyError(
-            f"suggest() needs the results of pending points first; {len(self._pending)} are pending; "
-            "call update() with them, or run the search with ParallelOptimizer"
+            f"suggest() needs the results of pending points first; {len(self._pending)} are pending; call "
+            "update() with them, or run the search with ParallelOptimizer"
         )
 
     def update(self, params: Mapping[str, Any], result: float | None) -> None:
@@ -231,8 +231,8 @@ class SearchAlgorithm(ABC):
         for key, value in expected.items():
             if _plain(state.get(key)) != value:
                 raise SearchError(
-                    f"a state must come from the same search: {key} must be {value!r}; "
-                    f"received {state.get(key)!r}; build the algorithm as it was when the state was taken"
+                    f"a state must come from the same search: {key} must be {value!r}; received "
+                    f"{state.get(key)!r}; build the algorithm as it was when the state was taken"
                 )
         if self.order_free:
             self._asked = int(state["asked"])

@@ -80,8 +80,8 @@ class BOHBSearchAlgorithm(SearchAlgorithm):
         super().__init__(n_iter, seed)
         if not 0 < min_budget < max_budget:
             raise SearchError(
-                "budgets must satisfy 0 < min_budget < max_budget; "
-                f"received min_budget={min_budget!r}, max_budget={max_budget!r}"
+                f"budgets must satisfy 0 < min_budget < max_budget; received min_budget={min_budget!r}, "
+                f"max_budget={max_budget!r}"
             )
         if eta <= 1:
             raise SearchError(f"eta must be above 1; received {eta!r}")

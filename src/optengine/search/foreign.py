@@ -26,8 +26,8 @@ class ForeignSearchAlgorithm(SearchAlgorithm):
         ]
         if missing:
             raise SearchError(
-                f"a search algorithm must have the methods suggest, update and is_complete; {search!r} "
-                f"lacks {missing!r}"
+                f"a search algorithm must have the methods suggest, update and is_complete; {search!r} lacks "
+                f"{missing!r}"
             )
         super().__init__(n_iter=None, seed=seed)
         self.search = search

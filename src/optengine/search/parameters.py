@@ -33,11 +33,9 @@ def plain_value(value: Any) -> Value:
     if isinstance(value, (list, tuple)):
         return tuple(plain_value(part) for part in value)
     raise ValueError(
-        "a parameter value must be a number, string, boolean, None or a sequence of those, so that a "
-        "journal can "
-        f"hold it; received {value!r} of type {type(value).__name__}; use a name and look the object up in "
-        "the "
-        "objective"
+        "a parameter value must be a number, string, boolean, None or a sequence of those, so that a journal "
+        f"can hold it; received {value!r} of type {type(value).__name__}; use a name and look the object up "
+        "in the objective"
     )
 
 
@@ -92,8 +90,8 @@ class _Interval(Parameter):
     def _ordered_bounds(self) -> Self:
         if not self.low < self.high:
             raise ValueError(
-                f"low must be below high; received low={self.low!r}, high={self.high!r}; swap them, or use "
-                "a constant"
+                f"low must be below high; received low={self.low!r}, high={self.high!r}; swap them, or use a "
+                "constant"
             )
         return self
 
@@ -157,8 +155,8 @@ class Integer(Parameter):
     def _ordered_bounds(self) -> Self:
         if not self.low < self.high:
             raise ValueError(
-                f"low must be below high; received low={self.low!r}, high={self.high!r}; swap them, or use "
-                "a constant"
+                f"low must be below high; received low={self.low!r}, high={self.high!r}; swap them, or use a "
+                "constant"
             )
         if (self.high - self.low) % self.step:
             last = self.low + (self.high - self.low) // self.step * self.step

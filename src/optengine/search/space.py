@@ -155,8 +155,8 @@ class Space:
                 raise SpaceError(f"parameter {dimension.name!r} {rule}; received {dict(params)!r}")
             if exists and not dimension.parameter.contains(params[dimension.name]):
                 raise SpaceError(
-                    f"parameter {dimension.name!r} must be a value of {dimension.parameter!r}; "
-                    f"received {params[dimension.name]!r}"
+                    f"parameter {dimension.name!r} must be a value of {dimension.parameter!r}; received "
+                    f"{params[dimension.name]!r}"
                 )
 
     def contains(self, params: Mapping[str, Any]) -> bool:
@@ -177,7 +177,7 @@ class Space:
         for dimension in self.dimensions:
             if dimension.when:
                 raise SpaceError(
-                    f"a grid needs parameters that always exist; received the conditional parameter "
+                    "a grid needs parameters that always exist; received the conditional parameter "
                     f"{dimension.name!r}; give GridSearchAlgorithm a list of grids, one per case"
                 )
             try:
@@ -246,8 +246,7 @@ def _in_order(declared: Mapping[str, Parameter | Conditional]) -> list[Dimension
                 if parent not in declared:
                     raise SpaceError(
                         f"parameter {name!r}: 'when' must name parameters of this space; received "
-                        f"{parent!r}; "
-                        f"there are {sorted(declared)!r}"
+                        f"{parent!r}; there are {sorted(declared)!r}"
                     )
                 place(parent, (*path, name))
                 for value in values:

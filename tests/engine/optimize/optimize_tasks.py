@@ -41,3 +41,8 @@ def jittery(params: dict[str, Any], context: Any) -> float:
 def slow(params: dict[str, Any]) -> float:
     time.sleep(0.005)
     return smooth(params)
+
+
+def mean_close(params: dict[str, Any], context: Any) -> float:
+    bars = context.shared("bundle").frame("bars")
+    return float(bars.loc[bars["symbol"] == params["symbol"], "close"].mean())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from optimize_tasks import mean_close
 
-from optengine import PersistentWorkerPool
-from optengine.optimize import Backend, OptimizeError, ParallelOptimizer
+from optengine import PersistentWorkerPool, SharedBundle
+from optengine.markets import market_bundle
+from optengine.optimize import Backend, JournalError, OptimizeError, ParallelOptimizer
 from optengine.optimize.backends.local import LocalBackend
 from optengine.optimize.backends.serial import SerialBackend
 from optengine.search import GridSearchAlgorithm, RandomSearchAlgorithm
@@ -117,3 +120,29 @@ def test_worker_statistics_name_real_workers() -> None:
         sum(trial.seconds for trial in run.trials)
     )
     assert stats["backend"]["restarts"] == 0
+
+
+def test_a_sealed_bundle_is_shared_with_every_backend(tmp_path: Path) -> None:
+    """The objective reads the bundle by name in this process and in workers; its fingerprint guards the journal."""
+    for seed in (1, 2):
+        market_bundle(tmp_path / f"bundle{seed}", "generated", seed=seed)
+
+    def run(seed: int, backend: str, **options: Any) -> ParallelOptimizer:
+        with SharedBundle.create(tmp_path / f"bundle{seed}") as shared:
+            optimizer = ParallelOptimizer(
+                GridSearchAlgorithm({"symbol": ["ALFA", "ECHO", "GOLF"]}),
+                backend=backend,
+                shared={"bundle": shared},
+                checkpoint=tmp_path / f"{backend}.jsonl",
+                progress=False,
+                **options,
+            )
+            optimizer.run(mean_close)
+        return optimizer
+
+    serial = run(1, "serial")
+    local = run(1, "local", n_jobs=2)
+    assert serial.history_bytes() == local.history_bytes()
+    assert len({trial.value for trial in serial.trials}) == 3
+    with pytest.raises(JournalError, match="data is"):
+        run(2, "serial")

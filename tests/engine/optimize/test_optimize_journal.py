@@ -96,6 +96,15 @@ def test_a_finished_run_is_replayed_without_evaluating(tmp_path: Path) -> None:
     assert second.stats()["replayed"] == 9
 
 
+def test_a_stream_shows_replayed_trials_too(tmp_path: Path) -> None:
+    """Resumed, both kinds of stream hold every trial of the history once."""
+    journal = tmp_path / "run.jsonl"
+    expected = finished(journal, n_iter=9).trials
+    for ordered in (True, False):
+        assert list(serial(journal, n_iter=9).stream(noisy, ordered=ordered)) == expected
+    assert len(list(serial(journal, n_iter=14).stream(noisy))) == 14
+
+
 def test_a_larger_budget_continues_a_shorter_run(tmp_path: Path) -> None:
     """Resuming with more iterations adds trials to those there are."""
     journal = tmp_path / "run.jsonl"

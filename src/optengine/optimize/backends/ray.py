@@ -159,9 +159,8 @@ class RayBackend(Backend):
             if not self._busy and not self._idle and time.monotonic() - began > self.settings.start_timeout_s:
                 raise OptimizeError(
                     f"a Ray worker must start within {self.settings.start_timeout_s:g} s; none of "
-                    f"{len(self._starting)} "
-                    f"could; free resources are {self._ray.available_resources()!r}; add nodes or lower "
-                    "n_jobs"
+                    f"{len(self._starting)} could; free resources are {self._ray.available_resources()!r}; "
+                    "add nodes or lower n_jobs"
                 )
 
     def cancel(self) -> None:
