@@ -44,10 +44,14 @@ def _attend(worker: Worker) -> None:
         poller = select.poll()
         poller.register(worker.channel.fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
     except (OSError, ValueError):
+        if worker.leaving:
+            return
         _leave()
     quiet = 0
     while True:
         events = poller.poll(_TICK_MS)
+        if worker.leaving:
+            return
         if events and events[0][1] & (_GONE | select.POLLNVAL) and not worker.idle:
             _leave()
         if worker.idle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from optengine import cpus as cpu_count
-from optengine.config import EngineSettings, load_settings
+from optengine.config import load_settings
 from optengine.errors import BrokenPool, ConfigurationError, NestedPoolError, NotPicklable, PoolClosed
 from optengine.pool.batch import ListBatch, StreamBatch
 from optengine.pool.bootstrap import preparation_data
@@ -125,7 +126,7 @@ class PersistentWorkerPool(Executor):
         self._owner = os.getpid()
         self._closed = False
         self._submit_lock = threading.Lock()
-        self._supervisor = Supervisor(plan, _launcher_factory(plan, settings))
+        self._supervisor = Supervisor(plan, _launcher_factory(plan))
         # The supervisor must not keep a forgotten pool alive; a forgotten pool ends its workers.
         weakref.finalize(self, _forgotten, self._supervisor, self._owner).atexit = False
         _open_pools.add(self)
@@ -334,14 +335,12 @@ def _given(value: Any, default: Any) -> Any:
     return default if value is UNSET else value
 
 
-def _launcher_factory(plan: PoolPlan, settings: EngineSettings) -> Callable[[], Launcher]:
+def _launcher_factory(plan: PoolPlan) -> Callable[[], Launcher]:
     environment = {**os.environ, **cpu_count.thread_caps(plan.threads, os.environ)}
     if plan.start_method == "spawn":
         return lambda: SpawnLauncher(environment)
     if plan.start_method == "fork":
         return lambda: ServerLauncher(None, environment, plan.shared or {})
-    import sys
-
     warm = plan.start_method == "preload"
     imported = tuple(name for name in PRELOAD_IF_IMPORTED if name in sys.modules)
     setup = ServerSetup(
@@ -349,7 +348,6 @@ def _launcher_factory(plan: PoolPlan, settings: EngineSettings) -> Callable[[], 
         preload=(*imported, *plan.preload) if warm else (),
         shared=plan.shared_blob() if warm else None,
     )
-    del settings
     return lambda: ServerLauncher(setup, environment, None)
 
 

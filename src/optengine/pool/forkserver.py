@@ -157,6 +157,9 @@ def serve(control: socket.socket, problems: list[str]) -> None:
     finally:
         for child in children.values():
             _kill(child)
+        signal.set_wakeup_fd(-1)
+        for end in (control, child_ended, wake):
+            end.close()
 
 
 def _fork(

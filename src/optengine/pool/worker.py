@@ -89,6 +89,7 @@ class Worker:
         self.sending = threading.Lock()
         self.idle = False
         self.stopping = False
+        self.leaving = False
         self.pending: deque[_Run] = deque()
         self.unsent: list[_Run] = []
         self._status = status
@@ -363,16 +364,20 @@ def run_worker(
     try:
         setup = worker.receive_setup()
     except (EOFError, OSError):
+        channel.close()
         return
     try:
         main_error = _set_up(setup, inherited=inherited)
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
         worker.send(SetupFailed(_fault(error), bootstrap.main_error))
+        channel.close()
         return
     gc.unfreeze()
     worker.send(Ready(os.getpid(), main_error))
     attendant.start(worker)
     worker.serve()
+    worker.leaving = True
+    channel.close()
 
 
 def _set_up(setup: Setup, *, inherited: bool) -> str | None:
