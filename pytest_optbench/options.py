@@ -217,7 +217,9 @@ _OPTIONS: Final = (
     _Option("alpha", _alpha, "A", "family-wise error rate (default 0.05)"),
     _Option("gate", _choice(*GATES), "MODE", "strict: only ACCEPT passes; lenient: INCONCLUSIVE warns; off"),
     _Option("base", _text, "REV", "compare with a git revision (not in this version: an error)"),
-    _Option("isolation", _choice(*ISOLATIONS), "MODE", "inline (default); process is an error in this version"),
+    _Option(
+        "isolation", _choice(*ISOLATIONS), "MODE", "inline (default); process is an error in this version"
+    ),
     _Option("report_dir", _text, "DIR", "folder of the documents (default reports)"),
     _Option("history", _text, "URI", "Parquet dataset of decisions (not in this version: an error)"),
     _Option("seed", _integer(0), "N", "seed of the order of trials (default: drawn and recorded)"),

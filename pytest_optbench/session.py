@@ -153,8 +153,6 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     check_writable(folder)
     check_templates(_templates(benchmark))
     seed = settings.seed if settings.seed is not None else secrets.randbelow(2**31)
-    started = datetime.now(UTC)
-    began = time.perf_counter()
     earlier = {name: ledger.earlier(folder, benchmark.identity(name)) for name in benchmark.candidates}
     attempt = max(ledger.attempt_number(entries) for entries in earlier.values())
     plan = schedule(
@@ -169,6 +167,8 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
         run.reasons.append("quick")
     arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
     with measuring_lock(progress.phase), arms:
+        started = datetime.now(UTC)
+        began = time.perf_counter()
         _measure(benchmark, arms, plan, seed, run, progress)
     with run.timed("analysis_s"):
         decisions = {name: _decide(record, run, benchmark.goal) for name, record in run.records.items()}

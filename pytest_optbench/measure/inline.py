@@ -1,8 +1,8 @@
 """The inline runner: trials measured in this very process, one small round after the other.
 
 Before the first timed run, in this order: pin CPUs, take tracers off, call every arm that was not called yet,
-calibrate, draw the whole order, warm up, freeze the heap. Then each run is: collect garbage, divert output,
-read the clocks around the calls. Everything is put back when the context ends, whatever happened in between.
+calibrate, warm up (a pilot settles the micro-pairs), draw the whole order, freeze the heap. Then each run is:
+collect garbage, divert output, read the clocks around the calls. Everything is put back when the context ends, whatever happened in between.
 
 One process is one sample of memory layout and hash seed: what those favour, no number of trials in here can
 tell from a real difference. Process isolation is for that.
@@ -10,8 +10,10 @@ tell from a real difference. Process isolation is for that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -26,6 +28,7 @@ from .findings import Finding
 from .garbage import Collector, equal_collector_state
 from .load import Load, load_between, sample_load
 from .output import diverted_output, null_stream
+from .pilot import FEWEST, PILOT_ROUNDS, enough_micro_pairs, spread
 from .schedule import Plan, Round, draw_plan, order_in
 from .tracers import suspended_tracers
 
@@ -156,13 +159,30 @@ class InlineRunner:
         with diverted_output(self._null):
             self.calibration = calibrate(self._order, self._clock, budget_s)
         self.overhead["calibration_s"] = (self._clock.wall_ns() - began) / 1e9
-        self.plan = draw_plan(self._looks, self.calibration.micro_pairs, len(self._order) - 1, self._seed)
-        self._warmup_rounds = min(self.calibration.micro_pairs, WARMUP_ROUNDS)
         began = self._clock.wall_ns()
-        self._rounds(self.plan.rounds[0][: self._warmup_rounds])
+        self._warm_up()
         self.overhead["warmup_s"] = (self._clock.wall_ns() - began) / 1e9
         self.overhead["timed_s"] = 0.0
         self._collector.freeze()  # what arms keep from call to call now belongs to the heap too
+
+    def _warm_up(self) -> None:
+        """Run some rounds for nothing but their spread, settle the micro-pairs by it and draw the plan."""
+        most = self.calibration.micro_pairs
+        wanted = PILOT_ROUNDS if most > FEWEST else min(most, WARMUP_ROUNDS)
+        self.plan = self._draw(most)
+        rounds = self._rounds(self.plan.rounds[0][:wanted]) or []
+        self._warmup_rounds = len(rounds)
+        if most > FEWEST and rounds:
+            widest = max(
+                spread([math.log(r[c].wall_s / r[0].wall_s) if r[0].wall_ns and r[c].wall_ns else math.inf
+                        for _, r in rounds])
+                for c in range(1, len(self._order))
+            )  # fmt: skip
+            self.calibration = replace(self.calibration, micro_pairs=enough_micro_pairs(widest, most))
+            self.plan = self._draw(self.calibration.micro_pairs)
+
+    def _draw(self, micro_pairs: int) -> Plan:
+        return draw_plan(self._looks, micro_pairs, len(self._order) - 1, self._seed)
 
     def _rounds(self, rounds: Sequence[Round]) -> list[tuple[Round, list[Reading]]] | None:
         """Return each round with the readings in the order of the arms (not of running); None out of time."""

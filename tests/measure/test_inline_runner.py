@@ -61,10 +61,10 @@ def test_the_whole_order_of_execution():
             trials = list(runner.trials(0, 6))
         check(arms)
     names = ["baseline", "c1", "c2"]
-    plan = draw_plan(LOOKS, 40, 2, 3)
+    pilot, plan = draw_plan(LOOKS, 40, 2, 3), draw_plan(LOOKS, 10, 2, 3)
     checked = ["baseline", "c1", "baseline", "c2"]
     expected = [*checked, *names, *names]  # two calibration readings
-    for rounds in (plan.rounds[0][:4], *plan.rounds):  # the warm-up, then every trial
+    for rounds in (pilot.rounds[0][:12], *plan.rounds):  # the warm-up, then every trial
         expected += [names[position] for order in rounds for position in order]
     expected += checked
     assert bench.log == [entry for name in expected for entry in ("setup", name)]
@@ -76,7 +76,7 @@ def test_times_are_exact_nanoseconds_per_call():
     bench = Bench(costs_ns=(2_000_000, 999_999))
     with bench.arms() as arms, bench.runner(arms) as runner:
         trials = [trial for (trial,) in runner.trials(0, 6)]
-    plan = draw_plan(LOOKS, 40, 1, 3)
+    plan = draw_plan(LOOKS, 10, 1, 3)
     assert [trial.order for trial in trials] == list(plan.labels(1))
     for index, trial in enumerate(trials):
         assert trial.index == index
@@ -91,7 +91,7 @@ def test_times_are_exact_nanoseconds_per_call():
         assert trial.control == (0.0,)
     started = [trial.started_s for trial in trials]
     assert started[0] == pytest.approx(1e-9)
-    assert started[1] - started[0] == pytest.approx(40 * 3e-3, rel=1e-4)
+    assert started[1] - started[0] == pytest.approx(10 * 3e-3, rel=1e-4)
 
 
 def test_slow_arms_make_one_pair_per_trial():
@@ -127,15 +127,15 @@ def test_the_protocol_records_how_was_measured():
         list(runner.trials(0, 1))
     protocol = runner.protocol()
     assert protocol["isolation"] == "inline"
-    assert (protocol["loops"], protocol["micro_pairs"], protocol["warmup_pairs"]) == (1, 40, 4)
-    assert protocol["plan"] == list(draw_plan(LOOKS, 40, 1, 3).labels(1))
+    assert (protocol["loops"], protocol["micro_pairs"], protocol["warmup_pairs"]) == (1, 10, 12)
+    assert protocol["plan"] == list(draw_plan(LOOKS, 10, 1, 3).labels(1))
     assert protocol["gc"]["enabled"] is gc.isenabled()
     assert protocol["gc"]["frozen_objects"] > 0
     assert protocol["cpus"] == []
     assert protocol["async"] is False
-    assert runner.overhead["timed_s"] == pytest.approx(40 * 3e-3, rel=1e-3)
+    assert runner.overhead["timed_s"] == pytest.approx(10 * 3e-3, rel=1e-3)
     assert runner.overhead["calibration_s"] == pytest.approx(2 * 3e-3, rel=1e-3)
-    assert runner.overhead["warmup_s"] == pytest.approx(4 * 3e-3, rel=1e-3)
+    assert runner.overhead["warmup_s"] == pytest.approx(12 * 3e-3, rel=1e-3)
     assert runner.load.record()["load_1m_before"] >= 0
 
 
@@ -151,7 +151,7 @@ def test_progress_is_told_after_every_trial():
 def test_an_exception_in_an_arm_ends_measuring():
     """A candidate that fails in the middle raises ArmRaised, and everything is put back."""
     bench = Bench()
-    fail_at = 200
+    fail_at = 100
 
     def failing() -> int:
         result = bench.calls["c1"]()
@@ -205,7 +205,7 @@ def test_the_collector_state_is_equal_for_both_arms_and_restored():
         seen.clear()
         list(runner.trials(0, 2))
         assert gc.get_freeze_count() > 0
-    assert seen == [True] * 80
+    assert seen == [True] * 20
     assert gc.isenabled()
 
 
