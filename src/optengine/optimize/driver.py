@@ -64,7 +64,10 @@ class Driver:
         self.history: list[Trial] = []
         self.stop_reason: str | None = None
         self.replayed = 0
-        self.waited_s = 0.0
+        self.own_s = 0.0
+        """Seconds spent outside waiting for results: asking, telling, the journal, and whoever consumes the events."""
+        self._waited_s = 0.0
+        self._loop_began = 0.0
         self._algorithm = algorithm
         self._backend = backend
         self._window = window
@@ -99,6 +102,13 @@ class Driver:
             JournalError: the journal does not fit, or cannot be written.
             OptimizeError: the algorithm waits for results although none is pending.
         """
+        self._loop_began = time.monotonic()
+        try:
+            yield from self._loop()
+        finally:
+            self.own_s = time.monotonic() - self._loop_began - self._waited_s
+
+    def _loop(self) -> Iterator[Event]:
         told = 0
         while True:
             if self._next - told < self._window and self._ask():
@@ -160,7 +170,7 @@ class Driver:
         before = time.monotonic()
         batch = self._backend.collect()
         now = time.monotonic()
-        self.waited_s += now - before
+        self._waited_s += now - before
         trials = []
         for received in batch:
             lost = self._lost.pop(received.trial_id, 0)

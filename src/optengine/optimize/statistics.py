@@ -15,15 +15,15 @@ _LEAST_GAIN = 0.7
 def run_statistics(driver: Driver | None, backend: Backend | None, seconds: float) -> dict[str, Any]:
     """Counts of trials by state, seconds, the driver's own seconds, one entry per worker, and findings.
 
-    ``driver_seconds`` is the time the driver spent outside waiting for results: asking, telling, writing the
-    journal. ``busy_share`` of a worker is the time inside the objective over the time of the run.
+    ``driver_seconds`` is the time the driver spent outside waiting for results: asking, telling, writing the journal,
+    starting and ending the backend not included; it is known when the run has ended. ``busy_share`` of a worker is the
+    time inside the objective over the time of the run.
     """
     if driver is None or backend is None:
         return {"trials": 0, "complete": 0, "failed": 0, "cancelled": 0, "replayed": 0, "seconds": 0.0}
     trials = driver.history
     states = Counter(trial.state for trial in trials)
     total = seconds or driver.elapsed_s
-    own = max(0.0, total - driver.waited_s)
     return {
         "trials": len(trials),
         "complete": states["complete"],
@@ -31,8 +31,8 @@ def run_statistics(driver: Driver | None, backend: Backend | None, seconds: floa
         "cancelled": states["cancelled"],
         "replayed": driver.replayed,
         "seconds": total,
-        "driver_seconds": own,
-        "driver_seconds_per_trial": own / len(trials) if trials else 0.0,
+        "driver_seconds": driver.own_s,
+        "driver_seconds_per_trial": driver.own_s / len(trials) if trials else 0.0,
         "workers": _per_worker(trials, total),
         "backend": {"name": backend.name, "workers": backend.workers, **backend.stats()},
         "findings": [*_fidelity_finding(trials)],

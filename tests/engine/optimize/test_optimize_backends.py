@@ -120,6 +120,7 @@ def test_worker_statistics_name_real_workers() -> None:
         sum(trial.seconds for trial in run.trials)
     )
     assert stats["backend"]["restarts"] == 0
+    assert 0 < stats["driver_seconds"] < stats["seconds"]
 
 
 def test_a_sealed_bundle_is_shared_with_every_backend(tmp_path: Path) -> None:
