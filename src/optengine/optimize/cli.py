@@ -56,7 +56,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-eval-time", type=float, metavar="S", help="seconds before an evaluation is killed"
     )
-    parser.add_argument("--memory-limit", type=int, metavar="BYTES", help="before an evaluation is killed")
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="of an evaluation, like 512MB, before it is killed"
+    )
     parser.add_argument(
         "--max-attempts", type=int, default=2, metavar="N", help="for a trial whose worker dies"
     )

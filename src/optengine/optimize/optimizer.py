@@ -43,7 +43,7 @@ class ParallelOptimizer:
         n_jobs: workers; None is one per usable CPU. ``backend="serial"`` always uses one.
         backend: ``"local"`` processes, ``"serial"`` in this process, ``"ray"``, or a ``Backend`` object.
         max_eval_time: seconds an evaluation may take; then it is killed and has failed.
-        memory_limit: bytes of unshared memory an evaluation may use; then it is killed and has failed.
+        memory_limit: unshared memory an evaluation may use, in bytes or as "512MB"; then it is killed and has failed.
         max_attempts: how often a trial is tried whose worker dies; then it has failed.
         direction: ``"maximize"`` or ``"minimize"``.
         window: evaluations in flight at most; None is the algorithm's own. Part of what fixes the history, so
@@ -72,7 +72,7 @@ class ParallelOptimizer:
         n_jobs: int | None = None,
         backend: str | Backend = "local",
         max_eval_time: float | None = None,
-        memory_limit: int | None = None,
+        memory_limit: int | str | None = None,
         max_attempts: int = 2,
         direction: str = "maximize",
         window: int | None = None,

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from optengine.optimize.errors import OptimizeError
+from optengine.pool.memory import parse_limit
 
 Positive = Field(default=None, gt=0, allow_inf_nan=False)
 Count = Field(default=None, ge=1, strict=True)
@@ -22,7 +23,7 @@ class OptimizerSettings(BaseModel):
     n_jobs: int | None = Count
     backend: Any = "local"
     max_eval_time: float | None = Positive
-    memory_limit: int | None = Count
+    memory_limit: int | str | None = None
     max_attempts: int = Field(default=2, ge=1, strict=True)
     direction: Literal["maximize", "minimize"] = "maximize"
     window: int | None = Count
@@ -44,6 +45,12 @@ class OptimizerSettings(BaseModel):
         share = isinstance(limit, float) and math.isfinite(limit) and 0 < limit <= 1
         if not (whole or share):
             raise ValueError("must be a whole number of at least 1, a share above 0 up to 1, or None")
+        return limit
+
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _bytes(cls, limit: Any) -> Any:
+        parse_limit(limit)
         return limit
 
     @classmethod

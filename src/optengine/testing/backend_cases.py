@@ -208,7 +208,7 @@ class IsolationCases(BackendCases):
 
     def test_a_greedy_trial_is_ended_by_the_memory_limit(self) -> None:
         """A trial over memory_limit fails for its memory; all others have their values."""
-        run = self.run(GridSearchAlgorithm({"number": list(range(6))}), greedy, memory_limit=600 << 20)
+        run = self.run(GridSearchAlgorithm({"number": list(range(6))}), greedy, memory_limit="600MB")
         assert [trial.value for trial in run.trials] == [0.0, 1.0, 2.0, None, 4.0, 5.0]
         assert str(run.trials[3].error).startswith("memory:")
 

@@ -138,7 +138,11 @@ def test_failures_end_the_run_at_a_share() -> None:
         ({"n_jobs": 0}, "n_jobs: Input should be greater than or equal to 1; received 0"),
         ({"n_jobs": 2.0}, "n_jobs: Input should be a valid integer; received 2.0"),
         ({"max_eval_time": -1}, "max_eval_time: Input should be greater than 0; received -1"),
-        ({"memory_limit": 0}, "memory_limit: Input should be"),
+        ({"memory_limit": 0}, "memory_limit: memory must be at least one byte"),
+        (
+            {"memory_limit": "much"},
+            "memory_limit: memory must be a number of bytes or a text such as '512MB'",
+        ),
         ({"max_attempts": 0}, "max_attempts: Input should be"),
         ({"direction": "up"}, "direction: Input should be 'maximize' or 'minimize'; received 'up'"),
         ({"window": 0}, "window: Input should be"),

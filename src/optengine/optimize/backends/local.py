@@ -45,7 +45,7 @@ class LocalBackend(Backend):
         shared: share handles or plain objects by name, for ``context.shared(name)`` and
             ``optengine.shared(name)``.
         max_eval_time: seconds before an evaluation is killed and fails.
-        memory_limit: bytes of unshared memory before an evaluation is killed and fails.
+        memory_limit: unshared memory, in bytes or as "512MB", before an evaluation is killed and fails.
         pool: a pool to use instead of an own one; it stays open, and its own limits, attempts and share
             handles hold. The objective then travels with every task, so it should not carry large data.
         pool_options: further arguments of an own pool, such as ``start_method``.
@@ -61,7 +61,7 @@ class LocalBackend(Backend):
         n_jobs: int | None = None,
         shared: Mapping[str, Any] | None = None,
         max_eval_time: float | None = None,
-        memory_limit: int | None = None,
+        memory_limit: int | str | None = None,
         pool: PersistentWorkerPool | None = None,
         **pool_options: Any,
     ) -> None:

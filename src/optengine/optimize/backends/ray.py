@@ -10,6 +10,7 @@ receives the task. Memory is read inside the actor every half second; Ray's own 
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from optengine.optimize.ray_settings import RaySettings
 from optengine.optimize.shared import share_handles
 from optengine.optimize.trial import Completed, Task
 from optengine.pool import shared as shared_in_worker
+from optengine.pool.memory import parse_limit, unshared_bytes
 
 _MEMORY_POLL_S = 0.5
 
@@ -50,9 +52,7 @@ class Evaluator:
 
     def unshared_bytes(self) -> int:
         """Memory of this process that no other process shares."""
-        import psutil
-
-        return int(psutil.Process().memory_full_info().uss)
+        return unshared_bytes(os.getpid()) or 0
 
 
 @dataclass
@@ -72,7 +72,8 @@ class RayBackend(Backend):
         n_jobs: number of actors; None is as many as the cluster has CPUs for.
         shared: share handles or plain objects by name; put into the object store once.
         max_eval_time: seconds before an evaluation's actor is killed and the trial fails.
-        memory_limit: bytes of unshared memory before an evaluation's actor is killed and the trial fails.
+        memory_limit: unshared memory, in bytes or as "512MB", before an evaluation's actor is killed and the trial
+            fails.
         settings: fields of ``RaySettings``.
 
     Raises:
@@ -87,7 +88,7 @@ class RayBackend(Backend):
         n_jobs: int | None = None,
         shared: Mapping[str, Any] | None = None,
         max_eval_time: float | None = None,
-        memory_limit: int | None = None,
+        memory_limit: int | str | None = None,
         **settings: Any,
     ) -> None:
         self._ray = require("ray", extra="ray", feature="backend='ray'")
@@ -102,7 +103,8 @@ class RayBackend(Backend):
         self._n_jobs = n_jobs
         self.shared = share_handles(shared)
         self._max_eval_time = max_eval_time
-        self._memory_limit = memory_limit
+        limit = parse_limit(memory_limit)
+        self._memory_limit = None if limit is None else limit.hard
         self._owns_cluster = False
         self._queue: deque[Task] = deque()
         self._idle: deque[_Slot] = deque()
