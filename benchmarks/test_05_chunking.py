@@ -5,7 +5,8 @@ Tasks of 0.1, 10 and 500 ms, two workers, warm pools. Two kinds of decisions per
 * does a constant beat the adaptive size, in the same pool? The three constants are candidates against it. A REJECT of
   each is the right answer, so the gate is off and the test fails when one is accepted. No more is claimed of this pool:
   workers without work take back what others have not begun, so that a constant too large does little harm in it;
-* does the adaptive size beat the constant that suits other tasks, where a constant is final: in ``multiprocessing.Pool``?
+* does the adaptive size beat the constant that suits other tasks, where a constant is final:
+  in ``multiprocessing.Pool``?
 
 Trap avoided: one length of task always has a constant that suits it, and picking it afterwards makes any rule look
 bad (or, picking the worst, good). All constants are shown at all lengths. Tasks keep a CPU busy for a calibrated

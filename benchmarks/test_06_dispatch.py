@@ -9,7 +9,8 @@ Two workers and trivial tasks, so that what is measured is handing out work and 
 * 1 MB arrays, each different, against ``multiprocessing.Pool``: faster, since they travel through shared memory.
 
 Trap avoided: all pools are open and warm before the clock starts, on both sides. The standard pools fork:
-their fastest start, which makes no difference to dispatch. Seven pools side by side: ``python benchmarks/engine/dispatch.py``.
+their fastest start, which makes no difference to dispatch. Seven pools side by side:
+``python benchmarks/engine/dispatch.py``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Before the first timed run, in this order: pin CPUs, take tracers off, call every arm that was not called yet,
 calibrate, warm up (a pilot settles the micro-pairs), draw the whole order, freeze the heap. Then each run is:
-collect garbage, divert output, read the clocks around the calls. Everything is put back when the context ends, whatever happened in between.
+collect garbage, divert output, read the clocks around the calls. Everything is put back when the context ends,
+whatever happened in between.
 
 One process is one sample of memory layout and hash seed: what those favour, no number of trials in here can
 tell from a real difference. Process isolation is for that.

@@ -30,7 +30,9 @@ def options_table() -> str:
 
 def reasons_table() -> str:
     rows = ["| code | meaning |", "|---|---|"]
-    return "\n".join(rows + [f"| `{code}` | {text} |" for code, text in REASONS.items() if code != "continue"])
+    return "\n".join(
+        rows + [f"| `{code}` | {text} |" for code, text in REASONS.items() if code != "continue"]
+    )
 
 
 @pytest.mark.parametrize(
