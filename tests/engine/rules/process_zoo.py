@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,30 @@ class NotThere:
     def __reduce__(self) -> Any:
         """Be rebuilt by something that raises."""
         return (int, ("not a number",))
+
+
+class EndsTheLoader:
+    """A rule that ends the process that rebuilds it, before it could be started."""
+
+    def __call__(self, ctx: Context) -> bool:
+        """Pass."""
+        return True
+
+    def __reduce__(self) -> Any:
+        """Be rebuilt by leaving."""
+        return (os._exit, (1,))
+
+
+def leaves_a_bomb(ctx: Context) -> bool:
+    """Pass, but leave a thread that ends the process a little later."""
+    threading.Timer(0.2, os._exit, [9]).start()
+    return ctx.fs.exists("a.txt")
+
+
+def takes_a_while(ctx: Context) -> bool:
+    """Pass after half a second."""
+    time.sleep(0.5)
+    return ctx.fs.exists("a.txt")
 
 
 def prints_much(ctx: Context) -> bool:

@@ -46,7 +46,7 @@ class TestProcessesInOnePool(RuleModeCases):
         return {"pool": self.pool}
 
 
-@pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("start_method", ["preload", "forkserver", "spawn"])
 def test_start_methods_judge_alike(tmp_path: Path, start_method: str) -> None:
     """A pool of each start method gives the sequential verdicts."""
     tree = make_tree(tmp_path)

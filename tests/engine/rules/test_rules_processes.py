@@ -15,7 +15,10 @@ import process_zoo as zoo
 import pytest
 
 from optengine import PersistentWorkerPool
-from optengine.rules import ProcessPoolValidator, Report, RuleSet
+from optengine.rules import ProcessPoolValidator, Report, Rule, RuleSet
+from optengine.rules.ledger import LedgerReader
+from optengine.rules.tree import IGNORED_NAMES
+from optengine.rules.work import RunSettings, UnitOrder, dumps, run_unit
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,69 @@ def test_rules_that_cannot_travel_run_in_threads_and_are_counted(
     assert report.result("stays").evidence == {"pid": os.getpid()}
     assert report.stats.fallbacks == 1
     assert report.stats.fallback_reasons[0].startswith("stays cannot be")
+
+
+def test_a_worker_lost_before_the_start_is_not_blamed_on_others(
+    tree: Path, pool: PersistentWorkerPool
+) -> None:
+    """A rule that ends the worker while it is rebuilt is a CRASH in the end; the rules around it are not
+    harmed."""
+    rules = RuleSet()
+    rules.add("first", zoo.good, group="g")
+    rules.add("ends", zoo.EndsTheLoader(), group="g")
+    rules.add("last", zoo.good, group="g")
+    report = validate(tree, rules, pool=pool)
+    assert [one.status for one in report.results] == ["PASS", "CRASH", "PASS"]
+    assert report.result("ends").message == "ends was lost with its worker 3 times before it was started"
+
+
+def test_a_rule_hit_by_another_ones_thread_is_run_again(tree: Path, pool: PersistentWorkerPool) -> None:
+    """When a thread left behind ends the process, the rule that happened to run gets its own attempt and
+    passes."""
+    rules = RuleSet()
+    rules.add("bomb", zoo.leaves_a_bomb, group="g")
+    rules.add("victim", zoo.takes_a_while, group="g")
+    report = validate(tree, rules, pool=pool, max_workers=1)
+    assert [one.status for one in report.results] == ["PASS", "PASS"]
+    assert report.result("victim").attempts == 2
+
+
+@pytest.mark.parametrize("mode", ["sequential", "threads", "processes"])
+def test_an_error_of_the_caller_ends_the_run(tree: Path, pool: PersistentWorkerPool, mode: str) -> None:
+    """When the callback for results raises, validate raises that error at once instead of waiting for
+    ever."""
+    rules = RuleSet()
+    for number in range(6):
+        rules.add(f"R{number}", zoo.good)
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("the caller had enough")
+
+    options = {"pool": pool} if mode == "processes" else {}
+    with pytest.raises(RuntimeError, match="the caller had enough"):
+        validate(tree, rules, mode=mode, on_result=refuse, **options)
+
+
+def test_a_worker_without_the_segment_reads_the_disk_and_says_so(
+    tree: Path, pool: PersistentWorkerPool
+) -> None:
+    """A segment that cannot be attached is reported as such, and the rules still see the same tree."""
+    settings = RunSettings(str(tree), IGNORED_NAMES, (), {}, {}, {}, track=False)
+    ledger = LedgerReader()
+    with ledger.scratch:
+        order = UnitOrder(
+            run="alone",
+            segment="/nonexistent",
+            ledger=ledger.path,
+            settings=dumps(settings),
+            share=True,
+            rules=[(0, dumps(Rule("R", zoo.good)), 5.0)],
+        )
+        pool.submit(run_unit, order).result(timeout=60)
+        events = {event["event"]: event for event in ledger.new_events()}
+    assert events["begin"]["attached"] is False
+    assert "must be readable at '/nonexistent'" in events["begin"]["why"]
+    assert events["result"]["evidence"] == {"there": True}
 
 
 def test_output_and_large_evidence_pass_through(tree: Path, pool: PersistentWorkerPool) -> None:
