@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 #: Assumed until a start-up was measured on this machine; about what a fork server with two workers needs.
 ASSUMED_STARTUP_S = 0.5
+#: Memory set aside per worker: an interpreter, the attached segment's pages and a shared input of moderate
+# size.
+WORKER_BYTES = 256 * 1024 * 1024
 #: A predicted gain below this share of the start-up is noise.
 MIN_GAIN = 0.5
 

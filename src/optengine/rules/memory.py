@@ -32,6 +32,13 @@ def own_peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
+def available_bytes() -> int:
+    """Memory that new processes can have without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def _field(text: str, name: str) -> int:
     for line in text.splitlines():
         if line.startswith(name):

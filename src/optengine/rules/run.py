@@ -21,7 +21,7 @@ from optengine.rules import adaptive, grouping, incremental, segment, tree
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.grouping import Unit
 from optengine.rules.lanes import Lanes
-from optengine.rules.memory import own_peak_bytes
+from optengine.rules.memory import available_bytes, own_peak_bytes
 from optengine.rules.model import Rule, RuleResult, Status
 from optengine.rules.processes import PoolUnavailable, ProcessRunner
 from optengine.rules.report import Batch, Report, Stats
@@ -317,7 +317,11 @@ class Run:
         largest = max((len(batch) for batch in self.batches), default=1)
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         choice = adaptive.choose_workers(
-            self.options.max_workers, usable=cpus.usable_cpus(), load=load, units=max(largest, len(rules))
+            self.options.max_workers,
+            usable=cpus.usable_cpus(),
+            load=load,
+            units=max(largest, len(rules)),
+            memory_slots=available_bytes() // adaptive.WORKER_BYTES,
         )
         self.stats.worker_reason = choice.reason
         return choice.workers
