@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from markets_data import find_markets
 
-from optengine.markets import market_bundle
+from optengine import Bundle
+from optengine.markets import describe, generate, market_bundle
 
 
 @pytest.fixture(scope="session")
@@ -21,4 +22,20 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the bundle once per run."""
     folder = tmp_path_factory.mktemp("bundle") / "markets"
     market_bundle(folder, find_markets())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def large_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a bundle of a million bars once per run: generated markets, each with symbols of its own."""
+    import pandas as pd
+
+    parts = []
+    for seed in range(25):
+        bars, _, _ = generate(seed)
+        parts.append(bars.assign(symbol=bars["symbol"].astype(str) + f"{seed:02}"))
+    table = pd.concat(parts, ignore_index=True).astype({"symbol": "category"})
+    folder = tmp_path_factory.mktemp("bundle") / "large"
+    sources = dict.fromkeys(table["symbol"].cat.categories, "generated, seeds 0 to 24")
+    Bundle.build(folder, {"bars": table}, describe(table, sources))
     return folder

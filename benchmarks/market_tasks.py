@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -54,9 +54,10 @@ def symbols(bundle: Bundle) -> list[str]:
 
 def work(bars: pa.Table, known: list[str], number: int) -> tuple[int, float]:
     """Return how many prices one asset has and the mean absolute change from one to the next."""
-    symbol = known[number % len(known)]
-    close = bars.filter(pc.equal(bars["symbol"].cast("string"), symbol))["close"].drop_null().to_pylist()
-    return len(close), sum(abs(b - a) for a, b in pairwise(close)) / (len(close) - 1)
+    symbol = bars["symbol"].combine_chunks()
+    wanted = symbol.dictionary.to_pylist().index(known[number % len(known)])
+    close = bars["close"].filter(pc.equal(symbol.indices, wanted)).drop_null().to_numpy()
+    return len(close), float(np.abs(np.diff(close)).mean())
 
 
 def load_and_work(task: Task) -> tuple[int, float]:
