@@ -13,14 +13,19 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from optengine.rules.scratch import ScratchFile
+from optengine.rules.scratch import ScratchFile, open_scratch
 
 
 class LedgerWriter:
     """The worker's end. ``fd`` is also where the worker's stack goes when a limit is reached."""
 
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+    def __init__(self, path: str, name: str) -> None:
+        """Open the ledger *name* at *path*.
+
+        Raises:
+            FileNotFoundError: the run it belonged to is over.
+        """
+        self.fd = open_scratch(path, name, os.O_WRONLY | os.O_APPEND)
 
     def write(self, event: dict[str, Any]) -> None:
         """Append one event."""

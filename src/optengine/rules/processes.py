@@ -224,6 +224,7 @@ class ProcessRunner:
             run=self.run_name,
             segment=self.segment.handle,
             ledger=ledger.path,
+            ledger_name=ledger.scratch.name,
             settings=self._settings,
             share=self.share,
             rules=[(place, self._pickled[rule.id], self._limit(rule)) for place, rule in enumerate(rules)],
@@ -245,6 +246,9 @@ class ProcessRunner:
 
     def _take_events(self, flight: _Flight) -> None:
         for event in flight.ledger.new_events():
+            # Should the pool run a unit a second time, what the first run wrote down stands.
+            if event.get("rule") in flight.finished:
+                continue
             match event["event"]:
                 case "begin":
                     self._begun(flight, event)

@@ -8,10 +8,26 @@ owner on close.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import tempfile
 from pathlib import Path
 from typing import Self
+
+_numbers = itertools.count(1)
+
+
+def open_scratch(path: str, name: str, flags: int) -> int:
+    """A descriptor of the scratch file *name* that its owner made known as *path*.
+
+    Raises:
+        FileNotFoundError: the file is gone; the path may meanwhile lead to another one.
+    """
+    fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    if path.startswith("/proc/") and f":{name} " not in f"{Path(f'/proc/self/fd/{fd}').readlink()} ":
+        os.close(fd)
+        raise FileNotFoundError(2, f"The scratch file {name} is gone", path)
+    return fd
 
 
 class ScratchFile:
@@ -19,13 +35,16 @@ class ScratchFile:
 
     def __init__(self, label: str) -> None:
         self.owner = os.getpid()
+        #: Unique among the files of this owner, so that a number that is used again is not mistaken for this
+        # file.
+        self.name = f"optengine-{label}-{self.owner}-{next(_numbers)}"
         self._named: str | None = None
         if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
             flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-            self.fd = os.memfd_create(f"optengine-{label}", flags)
+            self.fd = os.memfd_create(self.name, flags)
             self.path = f"/proc/{self.owner}/fd/{self.fd}"
         else:  # pragma: no cover - not on Linux
-            self.fd, self._named = tempfile.mkstemp(prefix=f"optengine-{label}-")
+            self.fd, self._named = tempfile.mkstemp(prefix=f"{self.name}-")
             self.path = self._named
 
     def seal(self) -> bool:

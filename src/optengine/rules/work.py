@@ -49,6 +49,7 @@ class UnitOrder:
     run: str
     segment: str
     ledger: str
+    ledger_name: str
     settings: bytes
     share: bool
     rules: list[tuple[int, bytes, float | None]]
@@ -97,7 +98,7 @@ def light(rule: Rule) -> Rule:
 def run_unit(order: UnitOrder) -> None:
     """Run the rules of *order* in turn; everything there is to say goes to the ledger."""
     began = time.monotonic()
-    ledger = LedgerWriter(order.ledger)
+    ledger = LedgerWriter(order.ledger, order.ledger_name)
     try:
         desk = _desk_for(order)
         unpickle_s, desk.load_s = desk.load_s, 0.0

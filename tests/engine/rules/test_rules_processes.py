@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from optengine import PersistentWorkerPool
 from optengine.rules import ProcessPoolValidator, Report, Rule, RuleSet
-from optengine.rules.ledger import LedgerReader
+from optengine.rules.ledger import LedgerReader, LedgerWriter
 from optengine.rules.tree import IGNORED_NAMES
 from optengine.rules.work import RunSettings, UnitOrder, dumps, run_unit
 
@@ -144,6 +145,7 @@ def test_a_worker_without_the_segment_reads_the_disk_and_says_so(
             run="alone",
             segment="/nonexistent",
             ledger=ledger.path,
+            ledger_name=ledger.scratch.name,
             settings=dumps(settings),
             share=True,
             rules=[(0, dumps(Rule("R", zoo.good)), 5.0)],
@@ -153,6 +155,52 @@ def test_a_worker_without_the_segment_reads_the_disk_and_says_so(
     assert events["begin"]["attached"] is False
     assert "must be readable at '/nonexistent'" in events["begin"]["why"]
     assert events["result"]["evidence"] == {"there": True}
+
+
+class TwicePool(Executor):
+    """A pool that runs everything twice, as one would that lost sight of a task it had already run."""
+
+    def __init__(self, pool: PersistentWorkerPool) -> None:
+        self.pool = pool
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Run in the pool, and again when that is done; the second future is returned."""
+        self.pool.submit(fn, *args, **kwargs).result(timeout=60)
+        return self.pool.submit(fn, *args, **kwargs)
+
+
+def test_a_unit_that_is_run_twice_gives_one_result(tree: Path, pool: PersistentWorkerPool) -> None:
+    """Results are taken once per rule, whatever the pool does."""
+    rules = RuleSet()
+    for number in range(4):
+        rules.add(f"R{number}", zoo.good, group="g")
+    report = validate(tree, rules, pool=TwicePool(pool))
+    assert report.counts["PASS"] == len(report.results) == 4
+
+
+def test_a_unit_of_a_run_that_is_over_writes_nowhere(pool: PersistentWorkerPool) -> None:
+    """When a unit starts after its run has ended it finds its ledger gone, even if the number is used
+    again."""
+    over = LedgerReader()
+    path, name = over.path, over.scratch.name
+    over.close()
+    following = LedgerReader()
+    with following.scratch:
+        assert following.path == path, "the descriptor's number was used again"
+        with pytest.raises(FileNotFoundError, match=f"The scratch file {name} is gone"):
+            LedgerWriter(path, name)
+        order = UnitOrder(
+            run="over",
+            segment="/nonexistent",
+            ledger=path,
+            ledger_name=name,
+            settings=b"",
+            share=True,
+            rules=[],
+        )
+        with pytest.raises(FileNotFoundError, match="is gone"):
+            pool.submit(run_unit, order).result(timeout=60)
+        assert following.new_events() == []
 
 
 def test_output_and_large_evidence_pass_through(tree: Path, pool: PersistentWorkerPool) -> None:
