@@ -8,6 +8,8 @@ good.
 A worker that dies costs the rule it was running and nothing else: finished rules keep their results, rules
 not started go back to the queue, and the rule that ran is tried once more in a unit of its own before it is a
 CRASH or a TIMEOUT. Units are handed out one per worker, so a long unit never has others waiting behind it.
+
+Sending, receiving and landing share the state of the units under way, so they stay in one file.
 """
 
 from __future__ import annotations
