@@ -58,11 +58,11 @@ def _report(folder: Path, templates: Path | None, out: TextIO, err: TextIO) -> i
             write_decision(folder, document, templates)
         index = write_index(folder, templates)
     except StoreError as error:
-        print(f"optbench: {error}", file=err)
+        err.write(f"optbench: {error}\n")
         return 1
     for warning in index.warnings:
-        print(f"optbench: warning: {warning}", file=err)
-    print(f"{len(decisions)} decisions written again in {folder}", file=out)
+        err.write(f"optbench: warning: {warning}\n")
+    out.write(f"{len(decisions)} decisions written again in {folder}\n")
     return 0
 
 
@@ -72,8 +72,8 @@ def _explain(codes: Sequence[str], out: TextIO, err: TextIO) -> int:
     unknown = [code for code in codes if code not in REASONS]
     for code in codes or sorted(REASONS):
         if code in REASONS:
-            print(f"{code:<22} {REASONS[code]}", file=out)
+            out.write(f"{code:<22} {REASONS[code]}\n")
     if unknown:
-        print(f"optbench: no such reason code: {', '.join(unknown)}", file=err)
+        err.write(f"optbench: no such reason code: {', '.join(unknown)}\n")
         return 2
     return 0
