@@ -29,10 +29,11 @@ ProgressOption = bool | Callable[[ProgressState], Any]
 
 
 class Estimate:
-    """Remaining time from two rates that count half each: the mean of the whole run and the recent one.
+    """Remaining time from two rates that count half each: the mean since the first results and the recent one.
 
     The mean is the steadier guess for equal tasks, the recent rate follows a change of pace. Recent means: tasks and
     seconds counted with a weight that fades over a quarter of the time run so far, at least ``recent_s`` seconds.
+    What came before the first results, the start of the workers, happens once and is no part of either rate.
     """
 
     def __init__(self, total: int, now: float, recent_s: float = 5.0) -> None:
@@ -40,6 +41,7 @@ class Estimate:
         self._began = now
         self._last_time = now
         self._last_ended = 0
+        self._first: tuple[float, int] | None = None
         self._recent_s = recent_s
         self._faded_seconds = 0.0
         self._faded_tasks = 0.0
@@ -49,13 +51,21 @@ class Estimate:
         ended, elapsed = done + failed, now - self._began
         step, arrived = now - self._last_time, ended - self._last_ended
         if step > 0 and arrived > 0:
-            fade = math.exp(-step / max(self._recent_s, elapsed / 4))
-            self._faded_seconds = self._faded_seconds * fade + step
-            self._faded_tasks = self._faded_tasks * fade + arrived
+            if self._first is None:
+                self._first = (now, ended)
+            else:
+                fade = math.exp(-step / max(self._recent_s, elapsed / 4))
+                self._faded_seconds = self._faded_seconds * fade + step
+                self._faded_tasks = self._faded_tasks * fade + arrived
             self._last_time, self._last_ended = now, ended
-        if not self._faded_tasks or elapsed <= 0:
+        if self._first is None:
             return ProgressState(self._total, done, failed, elapsed, None, None)
-        rate = 0.5 * (ended / (self._last_time - self._began) + self._faded_tasks / self._faded_seconds)
+        began, before = self._first
+        if self._faded_tasks:
+            mean = (self._last_ended - before) / (self._last_time - began)
+            rate = 0.5 * (mean + self._faded_tasks / self._faded_seconds)
+        else:
+            rate = before / (began - self._began)
         # Time since the last arrival already belongs to the task under way.
         remaining = (self._total - ended) / rate - (now - self._last_time)
         return ProgressState(self._total, done, failed, elapsed, rate, max(0.0, remaining))
