@@ -1,4 +1,4 @@
-"""The remaining time of a run, on a fake clock: arithmetic only. The real error: ``python benchmarks/engine/eta.py``."""
+"""The remaining time of a run, on a fake clock: arithmetic only. For real: ``benchmarks/engine/eta.py``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def end_errors(start_up: float, task: float, total: int, workers: int) -> list[t
 @pytest.mark.parametrize("task", [0.05, 0.1, 1.0])
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_the_end_is_known_after_a_fifth_of_equal_tasks(start_up: float, task: float, workers: int) -> None:
-    """From 20 % of the tasks on, the estimated end is within 10 % of the run, however long the workers took to start."""
+    """From 20 % of the tasks on, the estimated end is within 10 % of the run, however long the start took."""
     errors = end_errors(start_up, task, 400, workers)
     late = [error for share, error in errors if share >= 0.2]
     assert len(late) > 5
