@@ -39,3 +39,10 @@ def large_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = dict.fromkeys(table["symbol"].cat.categories, "generated, seeds 0 to 24")
     Bundle.build(folder, {"bars": table}, describe(table, sources))
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lift the time-out that tests have: a benchmark has a limit of its own, and some take minutes."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(0))

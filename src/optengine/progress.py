@@ -119,7 +119,20 @@ def _bar(total: int) -> Any:
     if not sys.stderr.isatty():
         return None
     try:
-        from tqdm import tqdm
+        bar = bar_class()
     except ImportError:
         return None
-    return tqdm(total=total, unit="task", dynamic_ncols=True)
+    return bar(total=total, unit="task", dynamic_ncols=True)
+
+
+def bar_class() -> Any:
+    """Return tqdm's bar without its monitor thread.
+
+    That thread outlives the bar, and beside a thread no pool may fork its workers. Raises ImportError.
+    """
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc,type-arg,unused-ignore]
+        monitor_interval = 0
+
+    return Bar

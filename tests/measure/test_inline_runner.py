@@ -285,7 +285,7 @@ def test_a_profiler_written_in_c_is_suspended_and_put_back():
     seen = {entry.code.co_name for entry in profiler.getstats() if hasattr(entry.code, "co_name")}
     assert "after" in seen
     assert "_run_plain" not in seen
-    assert [f.code for f in runner.findings] == ["tracer-suspended"]
+    assert {f.code for f in runner.findings} == {"tracer-suspended"}  # one each, if coverage traces too
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in Python 3.12")

@@ -6,6 +6,7 @@ import time
 from typing import IO, Any
 
 from optengine.optimize.trial import Trial
+from optengine.progress import bar_class
 
 _REFRESH_S = 0.2
 
@@ -30,9 +31,7 @@ class ProgressBar:
         stream: IO[str] | None = None,
         force: bool = False,
     ) -> None:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(
+        self._bar: Any = bar_class()(
             total=total, unit="trial", disable=False if force else None, file=stream, mininterval=_REFRESH_S
         )
         self._minimize = minimize

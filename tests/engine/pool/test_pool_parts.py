@@ -1,9 +1,11 @@
 """The pool's pure parts: chunking, estimates, CPU counting, settings, frames, regions, failures, recovery."""
 
+import io
 import os
 import pickle
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ from optengine.pool.memory import MemoryLimit, host_memory, parse_bytes, parse_l
 from optengine.pool.protocol import Chunk, FrameReader, Results, Revoke, Stop, decode, encode, mark, unmark
 from optengine.pool.recovery import RestartBudget, how_it_ended, split
 from optengine.pool.regions import RegionCopier, RegionMapper, RegionWriter, anonymous_file
-from optengine.progress import Estimate, Progress
+from optengine.progress import Estimate, Progress, bar_class
 
 # ---- chunking
 
@@ -120,6 +122,14 @@ def test_progress_is_silent_without_a_terminal(capfd):
         assert shown.interval_s is None
         shown.update(3, 0)
     assert capfd.readouterr().err == ""
+
+
+def test_a_bar_leaves_no_thread_behind():
+    """After a bar was shown this process has no thread more, so a pool may still fork its workers."""
+    before = threading.enumerate()
+    with bar_class()(total=2, file=io.StringIO()) as shown:
+        shown.update(2)
+    assert threading.enumerate() == before
 
 
 def test_progress_shows_a_bar_on_a_terminal():
