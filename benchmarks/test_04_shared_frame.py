@@ -53,7 +53,7 @@ def pool_of() -> Iterator[Callable[[int], PersistentWorkerPool]]:
 @pytest.mark.optbench(
     title="Shared frame against pickled frames",
     group="frames",
-    max_time=90,
+    max_time=40,
     risks=["Smaller frames, or tasks much longer than these, leave nothing to gain."],
     notes="Storing and freeing the frame is inside the clock; the pool is warm and the same for both arms.",
 )
@@ -69,7 +69,7 @@ def test_shared_frame(
     title="Shared frame against pickled frames, small",
     group="frames",
     gate="off",
-    max_time=90,
+    max_time=40,
     notes="A REJECT is the right answer: a frame this small is sent as fast as it is stored and attached.",
 )
 def test_small_frames_need_no_sharing(optbench: Any, pool_of: Callable[[int], PersistentWorkerPool]) -> None:

@@ -66,7 +66,7 @@ def our_pool(standard_pool: Any, executor: Any) -> Iterator[PersistentWorkerPool
     title="Dispatch, chunk 1, against multiprocessing.Pool",
     group="dispatch",
     goal="no-regression",
-    max_time=60,
+    max_time=40,
 )
 def test_chunk_1_against_pool(optbench: Any, our_pool: PersistentWorkerPool, standard_pool: Any) -> None:
     """One trivial task at a time."""
@@ -82,7 +82,7 @@ def test_chunk_1_against_pool(optbench: Any, our_pool: PersistentWorkerPool, sta
     group="dispatch",
     goal="no-regression",
     max_slowdown="99%",
-    max_time=60,
+    max_time=40,
     notes="The margin is a factor of two: streaming each result has a price, which this bounds.",
 )
 def test_automatic_chunks_against_pool(
@@ -96,7 +96,7 @@ def test_automatic_chunks_against_pool(
     )
 
 
-@pytest.mark.optbench(title="Dispatch, chunk 1, against ProcessPoolExecutor", group="dispatch", max_time=60)
+@pytest.mark.optbench(title="Dispatch, chunk 1, against ProcessPoolExecutor", group="dispatch", max_time=40)
 def test_chunk_1_against_executor(
     optbench: Any, our_pool: PersistentWorkerPool, executor: ProcessPoolExecutor
 ) -> None:
@@ -108,7 +108,7 @@ def test_chunk_1_against_executor(
     )
 
 
-@pytest.mark.optbench(title="Arguments of 1 MB against multiprocessing.Pool", group="dispatch", max_time=60)
+@pytest.mark.optbench(title="Arguments of 1 MB against multiprocessing.Pool", group="dispatch", max_time=40)
 def test_large_arguments_against_pool(
     optbench: Any, our_pool: PersistentWorkerPool, standard_pool: Any
 ) -> None:
