@@ -93,9 +93,7 @@ class Suite:
             if document["verdict"] == "ACCEPT" and p > alpha * (
                 1 + 1e-9
             ):  # equal up to rounding is not above
-                document["verdict"] = "INCONCLUSIVE"
-                document["reasons"] = ["multiplicity"]
-                document["summary"] = document["summary"].replace("ACCEPT", "INCONCLUSIVE", 1)
+                demote(document)
                 if self._settings.gate != "off":
                     self._demoted.append(
                         f"{document['title']}: accepted alone, but not among {len(claims)} benchmarks "
@@ -136,3 +134,13 @@ class Suite:
         if summary and documents:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(github.step_summary(documents))
+
+
+def demote(document: Document) -> None:
+    """Turn an ACCEPT that does not hold among all decisions of the run into INCONCLUSIVE `multiplicity`."""
+    from .core.verdicts import EXPLANATION, Reason
+
+    document["verdict"] = "INCONCLUSIVE"
+    document["reasons"] = ["multiplicity"]
+    figures = document["summary"].rpartition("; ")[0].replace("ACCEPT", "INCONCLUSIVE", 1)
+    document["summary"] = f"{figures}; multiplicity: {EXPLANATION[Reason.MULTIPLICITY]}"

@@ -10,6 +10,22 @@ from plugin_bench import FASTER, UNCHANGED, Bench
 
 from pytest_optbench.cli import run
 from pytest_optbench.progress import TerminalLine, bar, eta
+from pytest_optbench.suite import demote
+
+
+def test_a_demoted_decision_says_why() -> None:
+    """An ACCEPT that falls to the correction for many decisions keeps its figures and names the new reason."""
+    document = {
+        "verdict": "ACCEPT",
+        "reasons": ["demonstrated"],
+        "summary": "ACCEPT x: time saved 13%; 15 pairs, look 2 of 5; demonstrated: the whole interval clears it",
+    }
+    demote(document)
+    assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["multiplicity"])
+    assert document["summary"] == (
+        "INCONCLUSIVE x: time saved 13%; 15 pairs, look 2 of 5; "
+        "multiplicity: not shown once the number of benchmarks is taken into account"
+    )
 
 
 def test_github_gets_annotations_and_a_summary(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
