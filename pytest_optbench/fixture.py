@@ -147,6 +147,9 @@ class Optbench:
                 description["expected"] = parse_time_saved(description["expected"])
             except OptionError as error:
                 self._fail(f"optbench: expected: {error}")
+        case = getattr(self._item, "callspec", None)
+        if case is not None and "title" in description:  # one marker stands for all parameters
+            description["title"] = f"{description['title']} [{case.id}]"
         return description
 
     def _gate(self, lines: Mapping[str, str], settings: Settings) -> None:

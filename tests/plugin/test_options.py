@@ -134,6 +134,19 @@ def test_marker_keys_describe_the_benchmark(bench: Bench) -> None:
     assert document["margin"] == pytest.approx(1.5)
 
 
+def test_a_title_says_which_parameters(bench: Bench) -> None:
+    """Parametrised tests share a marker, so the title names the case."""
+    bench.file(
+        FASTER.replace(
+            "def test_gain(optbench)",
+            "import pytest\n@pytest.mark.parametrize('n', [1, 2])\n@pytest.mark.optbench(title='Sum')\n"
+            "def test_gain(optbench, n)",
+        )
+    )
+    assert bench.run_here("--optbench-quick", "--optbench-gate=off").ret == 0
+    assert [d["title"] for d in bench.index()] == ["Sum [1]", "Sum [2]"]
+
+
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
