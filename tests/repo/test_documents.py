@@ -50,7 +50,9 @@ def test_the_readme_prints_what_it_shows(pytester: pytest.Pytester) -> None:
     readme = (ROOT / "README.md").read_text()
     code, output = re.findall(r"```(?:python)?\n(.*?)```", readme, re.DOTALL)[:2]
     (pytester.path / "test_words.py").write_text(code)
-    result = pytester.runpytest_subprocess("--optbench", timeout=120)
+    # A wide threshold: what memory layout gives one of two equal functions for the life of a process (a known limit)
+    # must not decide whether the page is right. Figures are compared by their shape only.
+    result = pytester.runpytest_subprocess("--optbench", "--optbench-min-speedup=20%", timeout=120)
     assert result.ret == 1
 
     def shape(line: str) -> str:
