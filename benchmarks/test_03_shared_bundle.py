@@ -144,14 +144,10 @@ def test_mapped_against_load_per_worker(optbench: Any, large_bundle_folder: Path
     max_time=120,
     goal="no-regression",
     max_slowdown="10%",
-    gate="off",
     notes="Both share; mapping also works with spawn and across programs. The bundle is loaded inside the clock.",
 )
 def test_mapped_against_inherited(optbench: Any, large_bundle_folder: Path) -> None:
-    """The same forked pool; the parent loads before it forks, or workers use the mapped bundle.
-
-    Inheriting where the parent may fork is expected to be a little faster: published as it comes, gate off.
-    """
+    """The same forked pool; the parent loads before it forks, or workers use the mapped bundle."""
     loader = functools.partial(market_tasks.load, str(large_bundle_folder))
 
     def inherited() -> list[Any]:
