@@ -1,0 +1,35 @@
+"""`optbench report`: write all documents of a folder again from its JSON files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the subcommand."""
+    parser = commands.add_parser("report", help="write all documents of a folder again from its JSON files")
+    parser.add_argument("folder", type=Path, help="the report folder")
+    parser.add_argument("--templates", type=Path, help="folder with decision.md.j2 or index.md.j2")
+
+
+def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Write every document and the index; raises `StoreError`."""
+    from ..report import write_decision, write_index
+    from ..report.templating import check_templates
+    from ..store.errors import StoreError
+    from ..store.folder import read_folder
+
+    folder, templates = chosen.folder, chosen.templates
+    if not folder.is_dir():
+        raise StoreError(f"the report folder must exist, received {str(folder)!r}; name another")
+    check_templates(templates)
+    decisions = read_folder(folder).ordered()
+    for document in decisions:
+        write_decision(folder, document, templates)
+    index = write_index(folder, templates)
+    for warning in index.warnings:
+        err.write(f"optbench: warning: {warning}\n")
+    out.write(f"{len(decisions)} decisions written again in {folder}\n")
+    return 0
