@@ -9,47 +9,47 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .core.decision import Decision
 from .measure.environment import read_environment
 from .measure.findings import Finding
-from .measure.inline import InlineRunner
 from .measure.memory import MemoryUse
 from .store import slug
 from .store.ledger import Entry
 from .store.schema import SCHEMA
-
-if TYPE_CHECKING:
-    from .session import Benchmark
+from .subject import Subject
 
 _LONGEST_CONFIG = 2000
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a document says beside the numbers. ``seconds`` is the whole time of the benchmark."""
+    """What a document says beside the numbers.
 
-    benchmark: Benchmark
-    candidate: str
+    ``seconds`` is the whole time of the benchmark; ``protocol`` says how the trials were measured and is empty
+    when none were.
+    """
+
+    subject: Subject
     seed: int
     started: datetime
     seconds: float
     attempt: int
     earlier: Sequence[Entry]
     findings: Sequence[Finding]
-    memory: Mapping[str, MemoryUse]
+    baseline_memory: MemoryUse | None
+    optimized_memory: MemoryUse | None
     overhead: Mapping[str, float]
-    runner: InlineRunner | None
+    protocol: Mapping[str, Any]
+    clock_resolution_s: float | None
 
 
 def document(decision: Decision, context: Context) -> dict[str, Any]:
     """Return the document of ``decision`` as plain JSON types, without any path of this machine."""
-    benchmark, candidate = context.benchmark, context.candidate
-    settings, described = benchmark.settings, benchmark.description
+    subject = context.subject
+    settings, described = subject.settings, subject.description
     numbers = decision.document()
-    identity = benchmark.identity(candidate)
-    title = benchmark.name(candidate)
     codes = {finding["code"] for finding in numbers["diagnostics"]}
     noticed = [
         {"code": f.code, "level": f.level, "message": f.message}
@@ -58,28 +58,22 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
     ]
     return {
         "schema": SCHEMA,
-        "id": identity,
-        "slug": slug.slug(identity),
-        "title": title,
+        "id": subject.identity,
+        "slug": slug.slug(subject.identity),
+        "title": subject.title,
         "group": _text(described.get("group")),
         "rank": described.get("rank"),
         "expected": described.get("expected"),
         **numbers,
-        "summary": decision.summary(title),
-        "baseline": {"name": function_name(benchmark.baseline), **numbers["baseline"]},
-        "optimized": {
-            "name": function_name(benchmark.candidates[candidate]) if benchmark.single else candidate,
-            **numbers["optimized"],
-        },
+        "summary": decision.summary(subject.title),
+        "baseline": {"name": subject.baseline.name, **numbers["baseline"]},
+        "optimized": {"name": subject.optimized.name, **numbers["optimized"]},
         "diagnostics": numbers["diagnostics"] + noticed,
         "memory": _memory(context),
         "metrics": {},
-        "config": {str(key): _plain(value) for key, value in benchmark.config.items()},
-        "environment": read_environment(_resolution(context.runner)),
-        "code": {
-            "baseline": code_of(benchmark.baseline, benchmark.root),
-            "optimized": code_of(benchmark.candidates[candidate], benchmark.root),
-        },
+        "config": {str(key): _plain(value) for key, value in subject.config.items()},
+        "environment": read_environment(context.clock_resolution_s),
+        "code": {"baseline": dict(subject.baseline.code), "optimized": dict(subject.optimized.code)},
         "protocol": {
             "isolation": settings.isolation,
             "loops": None,
@@ -90,7 +84,7 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
             "cpus": list(settings.cpus),
             "tracers": [],
             "async": False,
-            **_measured(context),
+            **context.protocol,
             "looks": list(decision.schedule.looks),
             "limits": list(decision.schedule.limits),
             "alpha": settings.alpha,
@@ -104,7 +98,7 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
         "earlier": list(context.earlier),
         "attempt": context.attempt,
         "seed": context.seed,
-        "command": command_line(benchmark.command, benchmark.root),
+        "command": command_line(subject.command, subject.root),
         "started": context.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": context.seconds,
     }
@@ -157,21 +151,8 @@ def _without_folders(word: str, root: Path) -> str:
     return f"{short}{colons}{rest}"
 
 
-def _resolution(runner: InlineRunner | None) -> float | None:
-    return runner.calibration.resolution_s if runner is not None and hasattr(runner, "calibration") else None
-
-
-def _measured(context: Context) -> dict[str, Any]:
-    """Return how the trials were measured; empty when none were."""
-    runner = context.runner
-    if runner is None or not hasattr(runner, "plan"):
-        return {}
-    return runner.protocol(1 + list(context.benchmark.candidates).index(context.candidate))
-
-
 def _memory(context: Context) -> dict[str, Any]:
-    arms = {"baseline": "baseline", "optimized": context.candidate}
-    found = {arm: context.memory.get(name) for arm, name in arms.items()}
+    found = {"baseline": context.baseline_memory, "optimized": context.optimized_memory}
     how = next((memory.how for memory in found.values() if memory), "not measured")
     return {
         "how": how,

@@ -1,4 +1,4 @@
-"""One benchmark: check, measure, decide, record.
+"""One benchmark of a test: check, measure, decide, record.
 
     arms -> equivalence -> trials until a look decides -> equivalence again -> Decision -> document on disk
 
@@ -8,38 +8,27 @@ Whatever goes wrong after the arms are known ends in a document with a verdict, 
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .comparison import Comparison, Measured
 from .core.criteria import Equivalence
-from .core.decision import Decision, decide
-from .core.goal import Goal
-from .core.judge import LookResult, look_candidates
-from .core.pairs import Pairs, Trial
-from .core.sequential import Schedule, schedule
-from .document import Context, document
+from .document import code_of, function_name
 from .measure.arm import Arms
 from .measure.equivalence import check
 from .measure.errors import ArmRaised, MeasureError, TimeLimitReached
-from .measure.findings import Finding
 from .measure.inline import InlineRunner
 from .measure.lock import measuring_lock
-from .measure.memory import MemoryUse
 from .measure.observe import observe
 from .options import Settings
 from .progress import Progress
-from .report import junit, write_decision
-from .report.templating import check_templates
-from .store import ledger
-from .store.files import check_writable
+from .results import Outcome, Result, conclude, prepare
+from .subject import Side, Subject
 
 Call = Callable[..., Any]
 
@@ -65,81 +54,23 @@ class Benchmark:
         """The title given, or the test's name."""
         return str(self.description.get("title") or self.node_id.rpartition("::")[2])
 
-    def identity(self, candidate: str) -> str:
-        """The id of one decision: the node id, with the candidate when there are several."""
-        return self.node_id if self.single else f"{self.node_id}::{candidate}"
-
-    def name(self, candidate: str) -> str:
-        """The title of one decision."""
-        return self.title if self.single else f"{self.title}: {candidate}"
-
-    @property
-    def goal(self) -> Goal:
-        """The question to decide."""
-        if self.settings.goal == "no-regression":
-            return Goal("no-regression", self.settings.max_slowdown)
-        return Goal("speedup", self.settings.min_speedup)
-
-
-@dataclass(frozen=True)
-class Result:
-    """One decision, as an object for the test and as a document for everybody else."""
-
-    candidate: str
-    decision: Decision
-    document: str
-    line: str
-    properties: list[tuple[str, str]]
-    traceback: str | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The results of one benchmark, one per candidate."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def lines(self) -> dict[str, str]:
-        """The line of every verdict that is not ACCEPT, by candidate."""
-        return {r.candidate: r.line for r in self.results if not r.decision.accepted}
-
-
-@dataclass
-class _Record:
-    """What was measured of one candidate so far."""
-
-    schedule: Schedule
-    trials: list[Trial] = field(default_factory=list)
-    looks: list[LookResult] = field(default_factory=list)
-    equivalence: Equivalence = field(default_factory=Equivalence)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def stopped(self) -> bool:
-        return bool(self.looks) and self.looks[-1].stop
-
-
-@dataclass
-class _Run:
-    """What was measured of a whole benchmark so far, and what forbids a verdict."""
-
-    records: dict[str, _Record]
-    reasons: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    memory: dict[str, MemoryUse] = field(default_factory=dict)
-    traceback: str | None = None
-    runner: InlineRunner | None = None
-    overhead: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Add the seconds of the body to the overhead of ``phase``."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.overhead[phase] = self.overhead.get(phase, 0.0) + time.perf_counter() - began
+    def subjects(self) -> dict[str, Subject]:
+        """Return what is decided, by candidate; ids and titles name the candidate when there are several."""
+        baseline = Side(function_name(self.baseline), code_of(self.baseline, self.root))
+        return {
+            name: Subject(
+                identity=self.node_id if self.single else f"{self.node_id}::{name}",
+                title=self.title if self.single else f"{self.title}: {name}",
+                root=self.root,
+                command=self.command,
+                settings=self.settings,
+                baseline=baseline,
+                optimized=Side(function_name(call) if self.single else name, code_of(call, self.root)),
+                description=self.description,
+                config=self.config,
+            )
+            for name, call in self.candidates.items()
+        }
 
 
 def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
@@ -149,53 +80,19 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     arm that cannot be measured as written; an arm that fails is a verdict, not an exception.
     """
     settings = benchmark.settings
-    folder = Path(benchmark.root, settings.report_dir)
-    check_writable(folder)
-    check_templates(_templates(benchmark))
-    seed = settings.seed if settings.seed is not None else secrets.randbelow(2**31)
-    earlier = {name: ledger.earlier(folder, benchmark.identity(name)) for name in benchmark.candidates}
-    attempt = max(ledger.attempt_number(entries) for entries in earlier.values())
-    plan = schedule(
-        settings.trials,
-        settings.max_trials,
-        benchmark.goal.one_sided(settings.alpha),
-        attempt=attempt,
-        candidates=len(benchmark.candidates),
-    )
-    run = _Run({name: _Record(plan) for name in benchmark.candidates})
-    if settings.quick:
-        run.reasons.append("quick")
+    prepared = prepare(benchmark.subjects(), settings, benchmark.root)
+    run = prepared.comparison()
     arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
     with measuring_lock(progress.phase), arms:
         started = datetime.now(UTC)
         began = time.perf_counter()
-        _measure(benchmark, arms, plan, seed, run, progress)
-    with run.timed("analysis_s"):
-        decisions = {name: _decide(record, run, benchmark.goal) for name, record in run.records.items()}
-    results = []
-    for name, decision in decisions.items():
-        context = Context(
-            benchmark=benchmark,
-            candidate=name,
-            seed=seed,
-            started=started,
-            seconds=time.perf_counter() - began,
-            attempt=attempt,
-            earlier=earlier[name],
-            findings=(*run.findings, *run.records[name].findings),
-            memory=run.memory,
-            overhead=run.overhead,
-            runner=run.runner,
-        )
-        written = write_decision(folder, document(decision, context), _templates(benchmark))
-        results.append(_result(name, decision, written.json, run.traceback))
-    return Outcome(tuple(results))
+        _measure(benchmark, arms, prepared.seed, run, progress)
+    return conclude(prepared, run, started, began)
 
 
-def _measure(
-    benchmark: Benchmark, arms: Arms, plan: Schedule, seed: int, run: _Run, progress: Progress
-) -> None:
+def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progress: Progress) -> None:
     """Fill ``run``; an arm that raises or never returns ends measuring with its reason."""
+    runner: InlineRunner | None = None
     try:
         progress.phase("checking results")
         with run.timed("equivalence_s"):
@@ -204,115 +101,61 @@ def _measure(
                 run.memory[arm.name] = seen.memory
                 run.findings += seen.findings
             _check(benchmark, arms, run, "before timing")
-        if all(r.equivalence.passed is False for r in run.records.values()):
+        if run.different:
             return
         progress.phase("calibrating")
-        with InlineRunner(arms, looks=plan.looks, seed=seed, cpus=benchmark.settings.cpus) as runner:
-            run.runner = runner
-            _trials(benchmark, runner, plan, run, progress)
+        with InlineRunner(arms, looks=run.plan.looks, seed=seed, cpus=benchmark.settings.cpus) as runner:
+            _trials(runner, run, progress)
         progress.phase("checking results again")
         with run.timed("equivalence_s"):
             _check(benchmark, arms, run, "after timing")
     except ArmRaised as error:
-        run.reasons.append("arm-raised")
+        run.forbid("arm-raised", str(error))
         run.traceback = "".join(traceback.format_exception(error.original))
-        run.findings.append(Finding("arm-raised", "error", str(error)))
     except TimeLimitReached as error:
-        run.reasons.append("time-limit")
-        run.findings.append(Finding("time-limit", "error", str(error)))
-    if run.runner is not None:
-        run.findings += run.runner.findings
-        run.overhead |= run.runner.overhead
-        if any(f.level == "error" for f in run.runner.findings):
+        run.forbid("time-limit", str(error))
+    if runner is not None:
+        run.findings += runner.findings
+        run.overhead |= runner.overhead
+        if any(f.level == "error" for f in runner.findings):
             run.reasons.append("invalid-measurement")
+        run.measured = _measured(runner, list(run.records))
 
 
-def _check(benchmark: Benchmark, arms: Arms, run: _Run, when: str) -> None:
-    """Compare results on fresh calls; what differed once stays different."""
+def _check(benchmark: Benchmark, arms: Arms, run: Comparison, when: str) -> None:
+    """Compare results on fresh calls."""
     for name, found in check(arms, benchmark.equal).items():
-        record = run.records[name]
-        if record.equivalence.passed is not False:
-            record.equivalence = Equivalence(
-                found.checked, found.passed, f"{found.how}, {when}", found.message
-            )
-            record.findings = [f for f in record.findings if f.code != "same-object"] + list(found.findings)
+        seen = Equivalence(found.checked, found.passed, f"{found.how}, {when}", found.message)
+        run.records[name].check(seen, found.findings)
 
 
-def _trials(
-    benchmark: Benchmark, runner: InlineRunner, plan: Schedule, run: _Run, progress: Progress
-) -> None:
+def _trials(runner: InlineRunner, run: Comparison, progress: Progress) -> None:
     """Measure look by look until every candidate is decided or the time is over."""
-    start = 0
-    accepted: set[str] = set()
-    names = list(run.records)
-    for k, stop in enumerate(plan.looks):
-        for trials in runner.trials(start, stop):
-            for name, trial in zip(names, trials, strict=True):
-                if not run.records[name].stopped:
-                    run.records[name].trials.append(trial)
-            progress.pairs(trials[0].index + 1, plan.looks[-1], _estimate(run))
+    for stop in run.plan.looks:
+        for trials in runner.trials(run.pairs_done, stop):
+            run.add(dict(zip(run.records, trials, strict=True)))
+            progress.pairs(run.pairs_done, run.plan.looks[-1], run.estimate())
         if runner.out_of_time:
             run.reasons.append("time-limit")
             return
-        start = stop
-        with run.timed("analysis_s"):
-            open_ = {n: Pairs.from_trials(r.trials) for n, r in run.records.items() if not r.stopped}
-            seen = look_candidates(open_, plan, k, benchmark.goal, accepted)
-        for name, result in seen.items():
-            run.records[name].looks.append(result)
-            if result.verdict.value == "ACCEPT":
-                accepted.add(name)
-        if all(record.stopped for record in run.records.values()):
+        run.look()
+        if run.stopped:
             return
 
 
-def _estimate(run: _Run) -> str:
-    """Return the current estimate of the first open candidate for the progress line."""
-    for record in run.records.values():
-        ratios = sorted(trial.log_ratio for trial in record.trials)
-        if ratios and not record.stopped:
-            middle = ratios[len(ratios) // 2]
-            return f"about {100 * (1 - 2.718281828459045**middle):+.1f} % time saved"
-    return ""
-
-
-def _decide(record: _Record, run: _Run, goal: Goal) -> Decision:
-    """Return the decision on one candidate; reasons of the run do not undo a look that stopped before."""
-    runner = run.runner
-    reasons = [r for r in run.reasons if not (r == "time-limit" and record.stopped)]
+def _measured(runner: InlineRunner, candidates: Sequence[str]) -> Measured:
+    """Return how was measured, as far as the runner came."""
     load = getattr(runner, "load", None)
-    clock = None
-    if runner is not None and hasattr(runner, "calibration"):
-        clock = runner.calibration.resolution_s / min(runner.calibration.run_s.values())
-    return decide(
-        Pairs.from_trials(record.trials),
-        record.schedule,
-        record.looks,
-        goal,
-        equivalence=record.equivalence,
-        reasons=reasons,
+    calibration = getattr(runner, "calibration", None)
+    return Measured(
+        protocol={name: runner.protocol(c) for c, name in enumerate(candidates, start=1)}
+        if hasattr(runner, "plan")
+        else {},
         load=None if load is None else load.elsewhere,
         steal=None if load is None else load.steal,
-        clock_resolution=clock,
+        clock_resolution_s=None if calibration is None else calibration.resolution_s,
+        shortest_run_s=None if calibration is None else min(calibration.run_s.values()),
     )
-
-
-def _result(candidate: str, decision: Decision, path: Path, trace: str | None) -> Result:
-    text = path.read_text(encoding="utf-8")
-    written = json.loads(text)
-    return Result(
-        candidate=candidate,
-        decision=decision,
-        document=text,
-        line=written["summary"],
-        properties=junit.properties(written),
-        traceback=trace,
-    )
-
-
-def _templates(benchmark: Benchmark) -> Path | None:
-    given = benchmark.settings.templates
-    return Path(benchmark.root, given) if given else None
 
 
 __all__ = ["Benchmark", "MeasureError", "Outcome", "Result", "run_benchmark"]
