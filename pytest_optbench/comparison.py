@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .core.criteria import Equivalence
 from .core.decision import Decision, decide
+from .core.equivalence import Equivalence
+from .core.findings import Finding
 from .core.goal import Goal
 from .core.judge import LookResult, look_candidates
 from .core.pairs import Pairs, Trial
 from .core.sequential import Schedule
-from .measure.findings import Finding
 from .measure.memory import MemoryUse
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .core.decision import Decision
+from .core.findings import Finding
 from .measure.environment import read_environment
-from .measure.findings import Finding
 from .measure.memory import MemoryUse
 from .store import slug
 from .store.ledger import Entry

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .comparison import Comparison, Measured
-from .core.criteria import Equivalence
+from .core.equivalence import Equivalence
 from .document import code_of, function_name
 from .measure.arm import Arms
 from .measure.equivalence import check

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_optbench.core.control import Control
+from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.sequential import MIN_PAIRS
 from pytest_optbench.core.wording import p_value, percent, short_percent, times
@@ -21,20 +22,6 @@ class Criterion:
     required: str
     actual: str
     passed: bool | None
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    """Whether the arms returned equivalent results.
-
-    checked False: nothing was compared, which does not block a verdict but is shown. checked True with
-    passed None: the comparison itself failed, which can never end in ACCEPT.
-    """
-
-    checked: bool = False
-    passed: bool | None = None
-    how: str = "not checked"
-    message: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ import numpy as np
 from pytest_optbench.core.arrays import FloatArray, scalar
 from pytest_optbench.core.classic import TTest, paired_t, welch_t
 from pytest_optbench.core.control import Control, aa_control
-from pytest_optbench.core.criteria import Criterion, Equivalence, Evidence, criteria
-from pytest_optbench.core.diagnose import Finding, diagnose, order_effect, tied_share
+from pytest_optbench.core.criteria import Criterion, Evidence, criteria
+from pytest_optbench.core.diagnose import diagnose, order_effect, tied_share
 from pytest_optbench.core.distributions import t_critical, t_upper
+from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.estimate import huber, least_squares, total_time
+from pytest_optbench.core.findings import Finding
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.judge import LookResult, rank_confirms
 from pytest_optbench.core.multiplicity import attempt_alpha, sequential_p

@@ -7,14 +7,13 @@ already removed or harmless, "warn" something that may matter.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from pytest_optbench.core.arrays import FloatArray, scalar
 from pytest_optbench.core.distributions import binomial_upper, kendall, normal_upper, t_upper
 from pytest_optbench.core.estimate import Estimate, LeastSquares, TotalTime
+from pytest_optbench.core.findings import Finding
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.pairs import Pairs
 
@@ -27,15 +26,6 @@ BIMODAL_AT = 6.0
 _FEWEST_TO_SPLIT = 20
 LOAD_AT = 0.5
 STEAL_AT = 0.01
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One observation: a stable code, how serious it is, and a sentence with the numbers."""
-
-    code: str
-    level: Literal["info", "warn", "error"]
-    message: str
 
 
 def diagnose(

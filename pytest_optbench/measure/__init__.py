@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .arm import Arm, Arms
     from .environment import read_environment
-    from .equivalence import Equivalence, check, compare
+    from .equivalence import check, compare
     from .errors import ArmRaised, InvalidArm, MeasureError, TimeLimitReached
-    from .findings import Finding
     from .inline import InlineRunner
     from .lock import measuring_lock
     from .memory import MemoryUse
@@ -34,8 +33,6 @@ _HOMES = {
     "Arm": "arm",
     "Arms": "arm",
     "ArmRaised": "errors",
-    "Equivalence": "equivalence",
-    "Finding": "findings",
     "InlineRunner": "inline",
     "InvalidArm": "errors",
     "MeasureError": "errors",
@@ -52,8 +49,6 @@ __all__ = [
     "Arm",
     "ArmRaised",
     "Arms",
-    "Equivalence",
-    "Finding",
     "InlineRunner",
     "InvalidArm",
     "MeasureError",

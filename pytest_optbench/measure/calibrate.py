@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..core.findings import Finding
 from ..core.orders import MICRO_PAIRS, micro_pairs
 from .arm import Arm, Reading
 from .clock import Clock, resolution_s
-from .findings import Finding
 
 MIN_RUN_S: Final = 1e-3
 MIN_STEPS: Final = 1000

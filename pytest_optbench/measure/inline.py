@@ -20,12 +20,12 @@ from typing import Any, Self, TextIO
 
 import numpy as np
 
+from ..core.findings import Finding
 from ..core.pairs import Trial, control_log_ratios
 from .affinity import pinned
 from .arm import Arm, Arms, Reading
 from .calibrate import Calibration, calibrate
 from .clock import SYSTEM_CLOCK, Clock
-from .findings import Finding
 from .garbage import Collector, equal_collector_state
 from .load import Load, load_between, sample_load
 from .output import diverted_output, null_stream

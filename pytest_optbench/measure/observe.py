@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..core.findings import Finding
 from .arm import Arm
-from .findings import Finding
 from .memory import MemoryUse, measure_memory
 from .output import counted_output
 from .statewatch import watched_state

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from .findings import Finding
+from ..core.findings import Finding
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from .findings import Finding, Level
+from ..core.findings import Finding, Level
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .findings import Finding
+from ..core.findings import Finding
 
 
 @contextmanager

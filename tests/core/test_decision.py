@@ -20,9 +20,9 @@ from pytest_optbench.core import (
     Trial,
     Verdict,
     decide,
-    replay,
     schedule,
 )
+from pytest_optbench.core.replay import replay
 
 GOAL = Goal("speedup", 0.05)
 PLAN = schedule()

@@ -75,7 +75,7 @@ def test_kendall_without_information():
 def test_core_does_not_import_scipy_stats():
     """Importing the core and deciding leaves the slow scipy.stats alone."""
     program = (
-        "import sys; from pytest_optbench.core import *;"
+        "import sys; from pytest_optbench.core import *; from pytest_optbench.core.replay import replay;"
         "a, b = [1 + i / 97 for i in range(12)], [0.5 + i % 7 / 91 for i in range(12)];"
         "p = Pairs.from_seconds(a, b, [1, -1] * 6);"
         "s = schedule(10, 12); d = decide(p.first(10), s, replay(p.first(10), s, Goal()), Goal());"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pytest_optbench.core.control import aa_control
-from pytest_optbench.core.criteria import Equivalence, Evidence, criteria
+from pytest_optbench.core.criteria import Evidence, criteria
 from pytest_optbench.core.decision import decide, replay
 from pytest_optbench.core.diagnose import split_distance, tied_share
+from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.noninferiority import no_regression, no_regression_rows
 from pytest_optbench.core.orders import plan_orders

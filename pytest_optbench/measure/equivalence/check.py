@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from ...core.equivalence import Equivalence
+from ...core.findings import Finding
 from ..arm import Arm, Arms
-from ..findings import Finding
 from .difference import Difference, shown
 from .walk import compare
 
@@ -31,21 +31,6 @@ _IMMUTABLE = (
     types.BuiltinFunctionType,
     types.ModuleType,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Equivalence:
-    """Whether the results agree.
-
-    ``passed`` is None when nothing was checked. ``how`` names the comparison; ``message`` says where the
-    results differ, or is None.
-    """
-
-    checked: bool
-    passed: bool | None
-    how: str
-    message: str | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 def check(arms: Arms, equal: Equal | None = None) -> dict[str, Equivalence]:
