@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TextIO
 
-from . import explain, report
+from . import explain, history, report
 
 
 class Command(Protocol):
@@ -22,4 +22,5 @@ class Command(Protocol):
 COMMANDS: Final[Mapping[str, Command]] = {
     "report": report,
     "explain": explain,
+    "history": history,
 }
