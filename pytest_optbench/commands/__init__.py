@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TextIO
 
-from . import explain, history, report
+from . import campaign, explain, history, report
 
 
 class Command(Protocol):
@@ -23,4 +23,5 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "report": report,
     "explain": explain,
     "history": history,
+    "campaign": campaign,
 }
