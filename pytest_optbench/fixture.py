@@ -69,6 +69,7 @@ class Optbench:
         from .measure.errors import MeasureError
         from .session import Benchmark, run_benchmark
         from .store.errors import StoreError
+        from .suite import HELD
 
         benchmark = Benchmark(
             node_id=self._item.nodeid,
@@ -82,6 +83,7 @@ class Optbench:
             config=dict(config or {}),
             description=description,
             settings=settings,
+            held=self._item.config.stash.get(HELD, None),
         )
         try:
             with _progress(self._item.config, settings, benchmark.title) as progress:

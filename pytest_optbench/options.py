@@ -221,7 +221,7 @@ _OPTIONS: Final = (
         "isolation", _choice(*ISOLATIONS), "MODE", "inline (default); process is an error in this version"
     ),
     _Option("report_dir", _text, "DIR", "folder of the documents (default reports)"),
-    _Option("history", _text, "URI", "Parquet dataset of decisions (not in this version: an error)"),
+    _Option("history", _text, "URI", "folder or URI that keeps the decisions of every run, as Parquet"),
     _Option("seed", _integer(0), "N", "seed of the order of trials (default: drawn and recorded)"),
     _Option("max_time", _seconds, "S", "soft time limit per benchmark in seconds (default 60)"),
     _Option("cpus", parse_cpus, "LIST", "pin measuring to these CPUs, such as 0,2-3"),
@@ -237,7 +237,6 @@ _BY_NAME: Final = {option.name: option for option in _OPTIONS}
 _UNAVAILABLE: Final = {
     "base": "compare two callables with optbench.compare(baseline=..., optimized=...)",
     "isolation": "use inline",
-    "history": "keep the JSON documents of the report folder",
 }
 
 # What a test may say of itself, beside the settings: title and group name it, expected and rank state the

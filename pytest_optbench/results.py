@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,13 @@ from .comparison import Comparison, Record
 from .core.decision import Decision
 from .core.sequential import Schedule, schedule
 from .document import Context, document
+from .history.schema import text_key
+from .history.trail import merge
 from .options import Settings
 from .report import junit, write_decision
 from .report.templating import check_templates
 from .store import ledger
+from .store.errors import StoreError
 from .store.files import check_writable
 from .store.ledger import Entry
 from .subject import Subject, goal_of
@@ -68,16 +71,33 @@ class Preparation:
         return run
 
 
-def prepare(subjects: Mapping[str, Subject], settings: Settings, root: Path) -> Preparation:
+def prepare(
+    subjects: Mapping[str, Subject],
+    settings: Settings,
+    root: Path,
+    held: Mapping[str, Sequence[Entry]] | None = None,
+) -> Preparation:
     """Return the plan of looks, the seed and the earlier decisions on ``subjects``, candidates by name.
 
-    All subjects share one baseline. Raises `StoreError` when the report folder cannot be written.
+    All subjects share one baseline. ``held`` are the entries of the history by id; earlier decisions are
+    those of the report folder and of the history. Raises `StoreError` when the report folder cannot be
+    written, or a history was asked for and not read: attempts would go uncounted.
     """
+    if settings.history is not None and held is None:
+        raise StoreError(
+            f"earlier decisions must be read from the history before measuring, received none of them for "
+            f"{', '.join(subject.identity for subject in subjects.values())}; run without --optbench-history"
+        )
     folder = Path(root, settings.report_dir)
     templates = Path(root, settings.templates) if settings.templates else None
     check_writable(folder)
     check_templates(templates)
-    earlier = {name: ledger.earlier(folder, subject.identity) for name, subject in subjects.items()}
+    earlier = {
+        name: merge(
+            ledger.earlier(folder, subject.identity), (held or {}).get(text_key(subject.identity), ())
+        )
+        for name, subject in subjects.items()
+    }
     attempt = max(ledger.attempt_number(entries) for entries in earlier.values())
     plan = schedule(
         settings.trials,

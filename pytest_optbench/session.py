@@ -28,6 +28,7 @@ from .measure.observe import observe
 from .options import Settings
 from .progress import Progress
 from .results import Outcome, Result, conclude, prepare
+from .store.ledger import Entry
 from .subject import Side, Subject
 
 Call = Callable[..., Any]
@@ -48,6 +49,7 @@ class Benchmark:
     config: Mapping[str, Any]
     description: Mapping[str, Any]
     settings: Settings
+    held: Mapping[str, Sequence[Entry]] | None = None  # earlier decisions by id, of the history
 
     @property
     def title(self) -> str:
@@ -80,7 +82,7 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     arm that cannot be measured as written; an arm that fails is a verdict, not an exception.
     """
     settings = benchmark.settings
-    prepared = prepare(benchmark.subjects(), settings, benchmark.root)
+    prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
     run = prepared.comparison()
     arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
     with measuring_lock(progress.phase), arms:

@@ -9,29 +9,42 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .history.location import without_secrets
+from .history.prepare import Prepared, prepare
 from .options import Settings
 from .report import github, terminal, write_decision, write_index
 from .store.errors import StoreError
+from .store.ledger import Entry
 
 Document = dict[str, Any]
+
+HELD = pytest.StashKey[Mapping[str, list[Entry]]]()
+"""Earlier decisions by id, of the history; only there when the run has one."""
+
+WORKER_KEY = "optbench_history"
 
 
 class Suite:
     """A plugin object that lives for one run under ``--optbench``."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        """Start with no decisions."""
+        """Start with no decisions, and with a history that can be written and was read."""
         self._config = config
         self._settings = settings
         self._documents: dict[str, Document] = {}
         self._demoted: list[str] = []
         self._errors: list[str] = []
+        if settings.history is not None and not config.option.collectonly:
+            prepared = _history(config, settings.history)
+            config.stash[HELD] = prepared.trail
+            for problem in prepared.problems:
+                self._warn(f"history: {problem}")
 
     def pytest_report_header(self) -> str:
         """Return one line that says what is asked."""
@@ -39,7 +52,14 @@ class Suite:
         return (
             f"optbench: {s.trials} to {s.max_trials} pairs, minimum speedup {100 * s.min_speedup:.3g} %, "
             f"gate {s.gate}, reports in {s.report_dir}"
+            + ("" if s.history is None else f", history in {without_secrets(s.history)}")
         )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker of pytest-xdist what the history held when the run started."""
+        if HELD in self._config.stash:
+            node.workerinput[WORKER_KEY] = json.dumps(self._config.stash[HELD])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the documents of a test; after a rerun the last ones count."""
@@ -56,6 +76,7 @@ class Suite:
         if documents:
             self._judge_family(documents)
             self._write(documents)
+            self._keep(documents)
         else:
             self._errors.append(
                 "no benchmark was measured, so nothing was proved: the gate does not pass. "
@@ -110,7 +131,23 @@ class Suite:
             self._errors.append(str(error))
             return
         for warning in index.warnings:
-            self._config.issue_config_time_warning(pytest.PytestWarning(f"optbench: {warning}"), 2)
+            self._warn(warning)
+
+    def _keep(self, documents: Sequence[Document]) -> None:
+        """Add this run to the history."""
+        if self._settings.history is None:
+            return
+        from .history.location import locate
+        from .history.write import write_run
+
+        try:
+            location = locate(self._settings.history, self._config.rootpath)
+            write_run(location, documents, self._config.stash[HELD])
+        except StoreError as error:
+            self._errors.append(str(error))
+
+    def _warn(self, message: str) -> None:
+        self._config.issue_config_time_warning(pytest.PytestWarning(f"optbench: {message}"), 2)
 
     def _report_dir(self) -> Path:
         return Path(self._config.rootpath, self._settings.report_dir)
@@ -134,6 +171,17 @@ class Suite:
         if summary and documents:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(github.step_summary(documents))
+
+
+def _history(config: pytest.Config, uri: str) -> Prepared:
+    """Return what the history holds, read once by the controller; raises `pytest.UsageError`."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        return Prepared(json.loads(worker[WORKER_KEY]))
+    try:
+        return prepare(uri, config.rootpath)
+    except StoreError as error:
+        raise pytest.UsageError(f"--optbench-history: {error}") from None
 
 
 def demote(document: Document) -> None:

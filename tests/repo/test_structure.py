@@ -32,6 +32,10 @@ FORBIDDEN = {
         "pytest", "pytest_optbench.measure", "pytest_optbench.report", "pytest_optbench.session",
         "pytest_optbench.suite", "pytest_optbench.fixture", "pytest_optbench.plugin",
     },
+    "pytest_optbench.history": {
+        "pytest", "pytest_optbench.measure", "pytest_optbench.session", "pytest_optbench.suite",
+        "pytest_optbench.fixture", "pytest_optbench.plugin",
+    },
     "pytest_optbench.report": {
         "pytest", "pytest_optbench.measure", "pytest_optbench.session", "pytest_optbench.suite",
         "pytest_optbench.fixture", "pytest_optbench.plugin",
