@@ -70,7 +70,6 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
         "optimized": {"name": subject.optimized.name, **numbers["optimized"]},
         "diagnostics": numbers["diagnostics"] + noticed,
         "memory": _memory(context),
-        "metrics": {},
         "config": {str(key): _plain(value) for key, value in subject.config.items()},
         "environment": read_environment(context.clock_resolution_s),
         "code": {"baseline": dict(subject.baseline.code), "optimized": dict(subject.optimized.code)},

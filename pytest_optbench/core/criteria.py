@@ -5,13 +5,15 @@ ACCEPT implies that no row failed; a row that could not be checked has passed = 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_optbench.core.control import Control
 from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.goal import Goal
+from pytest_optbench.core.metrics import MetricResult
 from pytest_optbench.core.sequential import MIN_PAIRS
-from pytest_optbench.core.wording import p_value, percent, short_percent, times
+from pytest_optbench.core.wording import p_value, percent, quantity, short_percent, times
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ def _telling(value: float, required: float, passed: bool) -> str:
 
 
 def criteria(
-    evidence: Evidence, goal: Goal, equivalence: Equivalence, control: Control | None, alpha: float
+    evidence: Evidence,
+    goal: Goal,
+    equivalence: Equivalence,
+    control: Control | None,
+    alpha: float,
+    metrics: Sequence[MetricResult] = (),
 ) -> tuple[Criterion, ...]:
     """Return the rows for one decision. `alpha` is the two-sided level of the test against zero."""
     speedup = goal.kind == "speedup"
@@ -90,12 +97,50 @@ def criteria(
         rows.append(
             Criterion(
                 "A/A control",
-                "99% interval contains 1",
+                "99 % interval contains 1",
                 f"[{times(control.ci_low)}, {times(control.ci_high)}]",
                 control.clean,
             )
         )
+    rows += [
+        Criterion(
+            result.metric.name, metric_requirement(result), metric_change(result), result.outcome == "within"
+        )
+        for result in metrics
+        if result.gated
+    ]
     return tuple(rows)
+
+
+def metric_line(result: MetricResult) -> str:
+    """Return one metric in a clause: ``memory 10.00 MiB to 20.00 MiB, +100.00 % (at most +20 %)``."""
+    return f"{result.metric.name} {metric_change(result)} ({metric_requirement(result)})"
+
+
+def metric_requirement(result: MetricResult) -> str:
+    """Return what a gated metric has to keep: ``at most +20 %``, ``the same``."""
+    metric = result.metric
+    margin = short_percent(metric.margin or 0.0)
+    if metric.better == "same":
+        return "the same" if result.exact or not metric.margin else f"within ±{margin}"
+    return f"at most {'+' if metric.better == 'lower' else '-'}{margin}"
+
+
+def metric_change(result: MetricResult) -> str:
+    """Return both values and the change with its interval; why it is open, where it is."""
+    unit = result.metric.unit
+    old, new = quantity(result.baseline, unit), quantity(result.optimized, unit)
+    change, low, high = result.change
+    text = f"{old} to {new}"
+    if change is not None:
+        text += f", {_signed(change)}"
+    if low is not None and high is not None:
+        text += f" [{_signed(low)}, {_signed(high)}]"
+    return text if result.message is None else f"{text}: {result.message}"
+
+
+def _signed(fraction: float) -> str:
+    return f"{'+' if fraction >= 0.0 else ''}{percent(fraction)}"
 
 
 def _bound_row(name: str, saved: float | None, goal: Goal, passed: bool) -> Criterion:

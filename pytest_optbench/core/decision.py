@@ -17,7 +17,7 @@ import numpy as np
 from pytest_optbench.core.arrays import FloatArray, scalar
 from pytest_optbench.core.classic import TTest, paired_t, welch_t
 from pytest_optbench.core.control import Control, aa_control
-from pytest_optbench.core.criteria import Criterion, Evidence, criteria
+from pytest_optbench.core.criteria import Criterion, Evidence, criteria, metric_line
 from pytest_optbench.core.diagnose import diagnose, order_effect, tied_share
 from pytest_optbench.core.distributions import t_critical, t_upper
 from pytest_optbench.core.equivalence import Equivalence
@@ -25,6 +25,7 @@ from pytest_optbench.core.estimate import huber, least_squares, total_time
 from pytest_optbench.core.findings import Finding
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.judge import LookResult, rank_confirms
+from pytest_optbench.core.metrics import MetricResult, settle, telling
 from pytest_optbench.core.multiplicity import attempt_alpha, sequential_p
 from pytest_optbench.core.pairs import Pairs
 from pytest_optbench.core.power import pairs_needed, smallest_detectable
@@ -122,6 +123,7 @@ class Decision:
     smallest_detectable: float | None
     p_sequential: float
     p_adjusted: float | None = None
+    metrics: tuple[MetricResult, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -152,8 +154,11 @@ class Decision:
         count = f"{len(self.pairs)} pair{'' if len(self.pairs) == 1 else 's'}"
         at = f", look {len(self.looks)} of {len(self.schedule.looks)}" if self.looks else ""
         reason = self.reasons[0]
+        # Those that settled it, else those that could have.
+        shown = telling(self.metrics, reason) or [result for result in self.metrics if result.gated]
+        metrics = "".join(f"; {metric_line(result)}" for result in shown)
         return (
-            f"{self.verdict.value} {title}: {seen}, required {required}; {count}{at}; "
+            f"{self.verdict.value} {title}: {seen}, required {required}; {count}{at}{metrics}; "
             f"{reason.value}: {EXPLANATION[reason]}"
         )
 
@@ -189,6 +194,7 @@ def decide(
     load: float | None = None,
     steal: float | None = None,
     clock_resolution: float | None = None,
+    metrics: Sequence[MetricResult] = (),
 ) -> Decision:
     """Return the decision on these pairs.
 
@@ -202,6 +208,7 @@ def decide(
         load, steal: machine state for the diagnostics, see `diagnose`.
         clock_resolution: resolution of the clock as a fraction of the shortest timed sample; above
             `COARSEST_CLOCK` the verdict must also hold with the interval widened by that error.
+        metrics: memory and custom numbers, judged; they can take an ACCEPT away, never give one.
 
     Raises:
         PlanError: a look was added, skipped, taken at another number of pairs, or does not follow from the
@@ -221,7 +228,7 @@ def decide(
     else:
         last = taken[-1]
         final = (last.reason if last.stop else Reason.NOT_DEMONSTRATED,)
-        verdict = verdict_of(final[0])
+        verdict, final = settle(verdict_of(final[0]), final, metrics)
     companions = _companions(pairs) if effect is not None else None
     detectable = needed = None
     findings: tuple[Finding, ...] = ()
@@ -260,11 +267,13 @@ def decide(
             equivalence,
             control,
             COMPANION_ALPHA,
+            metrics,
         ),
         diagnostics=findings,
         pairs_needed=needed,
         smallest_detectable=detectable,
         p_sequential=_sequential_p(schedule, taken),
+        metrics=tuple(metrics),
     )
 
 

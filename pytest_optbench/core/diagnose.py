@@ -104,7 +104,7 @@ def split_distance(values: FloatArray) -> float:
 
 
 def _percent(log_value: float) -> str:
-    return f"{100.0 * math.expm1(log_value):+.2f}%"
+    return f"{100.0 * math.expm1(log_value):+.2f} %"
 
 
 def _drift(pairs: Pairs) -> Finding | None:
@@ -196,7 +196,7 @@ def _clock_ties(pairs: Pairs) -> Finding | None:
     return Finding(
         "clock-ties",
         "warn" if share > 0.1 else "info",
-        f"{100.0 * share:.0f}% of the times repeat another one exactly: the clock is coarse for them",
+        f"{100.0 * share:.0f} % of the times repeat another one exactly: the clock is coarse for them",
     )
 
 
@@ -228,7 +228,7 @@ def _spread(estimate: Estimate, fit: LeastSquares, total: TotalTime, goal: Goal)
     sides = {value <= goal.log_threshold for value in values.values()}
     if len(sides) == 1:
         return None
-    listed = ", ".join(f"{name} {-100.0 * math.expm1(value):.2f}%" for name, value in values.items())
+    listed = ", ".join(f"{name} {-100.0 * math.expm1(value):.2f} %" for name, value in values.items())
     return Finding(
         "estimator-spread",
         "warn",
@@ -243,8 +243,8 @@ def _noisy(estimate: Estimate, goal: Goal, smallest_detectable: float) -> Findin
             Finding(
                 "noisy-machine",
                 "warn",
-                f"only a gain of {100.0 * smallest_detectable:.1f}% could have been shown reliably "
-                f"against {100.0 * goal.margin:g}%: the machine is noisy for this benchmark",
+                f"only a gain of {100.0 * smallest_detectable:.1f} % could have been shown reliably "
+                f"against {100.0 * goal.margin:g} %: the machine is noisy for this benchmark",
             )
             if noisy
             else None
@@ -255,7 +255,7 @@ def _noisy(estimate: Estimate, goal: Goal, smallest_detectable: float) -> Findin
         "noisy-machine",
         "warn",
         f"the noise (standard error {_percent(scalar(estimate.se))}) hides a slowdown of "
-        f"{100.0 * goal.margin:g}%: the machine is noisy for this benchmark",
+        f"{100.0 * goal.margin:g} %: the machine is noisy for this benchmark",
     )
 
 
@@ -268,4 +268,4 @@ def _load(load: float | None) -> Finding | None:
 def _steal(steal: float | None) -> Finding | None:
     if steal is None or not steal > STEAL_AT:
         return None
-    return Finding("steal", "warn", f"other guests of the host took {100.0 * steal:.1f}% of the CPU time")
+    return Finding("steal", "warn", f"other guests of the host took {100.0 * steal:.1f} % of the CPU time")

@@ -16,6 +16,7 @@ from pytest_optbench.core.ranks import CROSSOVER
 if TYPE_CHECKING:
     from pytest_optbench.core.decision import ArmSummary, Decision
     from pytest_optbench.core.judge import LookResult
+    from pytest_optbench.core.metrics import MetricResult
 
 
 def finite(value: float | None) -> float | None:
@@ -89,10 +90,37 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         },
         "p_sequential": finite(decision.p_sequential),
         "p_adjusted": finite(decision.p_adjusted),
+        "metrics": {result.metric.name: metric_document(result) for result in decision.metrics},
         "diagnostics": [
             {"code": found.code, "level": found.level, "message": found.message}
             for found in decision.diagnostics
         ],
+    }
+
+
+def metric_document(result: MetricResult) -> dict[str, Any]:
+    """Return one metric as the document records it; the observed values allow judging it again."""
+    metric, samples = result.metric, result.samples
+    return {
+        "unit": metric.unit,
+        "better": metric.better,
+        "margin": metric.margin,
+        "exact": result.exact,
+        "floor": metric.floor,
+        "kind": metric.kind,
+        "baseline": result.baseline,
+        "optimized": result.optimized,
+        "ratio": finite(result.ratio),
+        "ci_low": finite(result.ci_low),
+        "ci_high": finite(result.ci_high),
+        "n": result.n,
+        "verdict": result.outcome,
+        "message": result.message,
+        "observed": {
+            "baseline": list(samples.baseline),
+            "optimized": list(samples.optimized),
+            "pairs": [list(pair) for pair in samples.pairs],
+        },
     }
 
 

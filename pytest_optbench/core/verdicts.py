@@ -27,9 +27,13 @@ class Reason(StrEnum):
     SLOWER = "slower"
     TOTAL_TIME = "total-time"
     NOT_EQUIVALENT = "not-equivalent"
+    MEMORY = "memory"
+    METRIC = "metric"
     TAIL_RISK = "tail-risk"
     FUTILE = "futile"
     NOT_DEMONSTRATED = "not-demonstrated"
+    MEMORY_OPEN = "memory-open"
+    METRIC_OPEN = "metric-open"
     NOISY_CONTROL = "noisy-control"
     EQUIVALENCE_ERROR = "equivalence-error"
     TIME_LIMIT = "time-limit"
@@ -48,30 +52,41 @@ VERDICT_OF: dict[Reason, Verdict] = {
     Reason.SLOWER: Verdict.REJECT,
     Reason.TOTAL_TIME: Verdict.REJECT,
     Reason.NOT_EQUIVALENT: Verdict.REJECT,
+    Reason.MEMORY: Verdict.REJECT,
+    Reason.METRIC: Verdict.REJECT,
     Reason.UNDECIDED: Verdict.CONTINUE,
 }
 """The verdict each reason leads to; every reason not listed leads to INCONCLUSIVE."""
 
 EXPLANATION: dict[Reason, str] = {
-    Reason.DEMONSTRATED: "the whole interval clears the threshold",
+    # ACCEPT
+    Reason.DEMONSTRATED: "the whole interval clears the threshold, and so does the total time",
+    # REJECT
+    Reason.NOT_EQUIVALENT: "the arms return different results; a wrong answer is no gain",
     Reason.BELOW_THRESHOLD: "the whole interval is below the threshold",
     Reason.SLOWER: "the optimized arm is slower",
     Reason.TOTAL_TIME: "a typical run is faster, but the total time is proved to miss the threshold",
-    Reason.NOT_EQUIVALENT: "the arms return different results",
+    Reason.MEMORY: "the optimized arm is shown to need more memory than its margin allows",
+    Reason.METRIC: "a metric is shown to be worse than its margin allows",
+    # INCONCLUSIVE: the figures leave the question open
+    Reason.NOT_DEMONSTRATED: "all planned pairs were run and the interval still straddles the threshold",
+    Reason.FUTILE: "more pairs would hardly help: the chance to settle it fell below 5 %",
     Reason.TAIL_RISK: "a typical run is faster, but slow runs push the total time past the threshold",
-    Reason.FUTILE: "more pairs are unlikely to settle it",
-    Reason.NOT_DEMONSTRATED: "the interval still straddles the threshold",
-    Reason.NOISY_CONTROL: "the baseline differs from itself, so the machine cannot be trusted now",
-    Reason.EQUIVALENCE_ERROR: "comparing the results failed",
-    Reason.TIME_LIMIT: "the time limit came before enough pairs",
-    Reason.QUICK: "a quick run never accepts",
+    Reason.MEMORY_OPEN: "it is not settled whether the memory keeps its margin",
+    Reason.METRIC_OPEN: "it is not settled whether a metric keeps its margin",
+    Reason.MULTIPLICITY: "shown alone, but not once the number of decisions of the run is taken into account",
+    # INCONCLUSIVE: the measurement cannot carry a verdict
+    Reason.QUICK: "a quick run has too few pairs and never accepts",
     Reason.TOO_FEW_PAIRS: "fewer than 10 pairs were measured",
+    Reason.TIME_LIMIT: "the time limit came before enough pairs; raise --optbench-max-time",
+    Reason.NOISY_CONTROL: "the baseline differs from itself, so the machine cannot be trusted now",
     Reason.INVALID_MEASUREMENT: "the times are not usable (missing, not positive, or without any spread)",
-    Reason.CLOCK_RESOLUTION: "the clock is too coarse for these times",
-    Reason.ARM_RAISED: "an arm raised an exception",
-    Reason.MULTIPLICITY: "not shown once the number of benchmarks is taken into account",
+    Reason.CLOCK_RESOLUTION: "the clock is too coarse for these times; let each call do more work",
+    Reason.ARM_RAISED: "an arm raised an exception, so there is nothing to compare",
+    Reason.EQUIVALENCE_ERROR: "comparing the results failed, so equivalence is not known",
     Reason.UNDECIDED: "more pairs are needed",
 }
+"""What each reason means, as a clause; every output takes its words from here."""
 
 
 def verdict_of(reason: Reason) -> Verdict:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .escape import plain
 from .family import Doc
 from .rows import part
@@ -12,7 +15,7 @@ def properties(doc: Doc, prefix: str = "optbench_") -> list[tuple[str, str]]:
 
     Ratios and p-values keep all their digits: machines read them.
     """
-    values = [
+    values: list[tuple[str, Any]] = [
         ("verdict", doc["verdict"]),
         ("reasons", ",".join(doc["reasons"])),
         ("title", doc["title"]),
@@ -30,7 +33,20 @@ def properties(doc: Doc, prefix: str = "optbench_") -> list[tuple[str, str]]:
         ("seed", doc["seed"]),
         ("report", f"{doc['slug']}.md"),
     ]
+    values += _metrics(doc)
     return [(prefix + name, _text(value)) for name, value in values if value is not None]
+
+
+def _metrics(doc: Doc) -> list[tuple[str, Any]]:
+    """Return what a metric came to, and whether it kept its margin: ``metric:rows`` and ``metric:rows:ratio``."""
+    found: list[tuple[str, Any]] = []
+    for name, value in (doc["metrics"] or {}).items():
+        if isinstance(value, Mapping) and value.get("verdict") is not None:
+            found += [
+                (f"metric:{plain(name)}", value["verdict"]),
+                (f"metric:{plain(name)}:ratio", value.get("ratio")),
+            ]
+    return found
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ..core.wording import quantity, short_percent
 from .units import (
     UNKNOWN,
     both,
@@ -141,24 +142,51 @@ def arms(doc: Doc) -> list[Row]:
     return rows
 
 
+METRIC_WORDS: Final = {"within": "kept", "worse": "exceeded", "open": "open", "reported": "not asked for"}
+
+
 def metrics(doc: Doc) -> list[Row]:
-    """Return the custom metrics: (name, unit, baseline, optimized, baseline / optimized, interval)."""
+    """Return memory and custom numbers: (name, baseline, optimized, change, may change by, margin kept?)."""
     rows: list[Row] = []
     for name, value in (doc["metrics"] or {}).items():
         if isinstance(value, Mapping):
+            old, new = value.get("baseline"), value.get("optimized")
+            unit, verdict = value.get("unit"), value.get("verdict")
+            kept = METRIC_WORDS.get(str(verdict), UNKNOWN)
+            if value.get("message"):
+                kept += f": {value['message']}"
             rows.append(
-                (
-                    name,
-                    _text(value.get("unit")),
-                    _text(value.get("baseline")),
-                    _text(value.get("optimized")),
-                    _ratio_text(value.get("ratio")),
-                    _interval_text(value.get("ci_low"), value.get("ci_high")),
-                )
+                (name, _quantity(old, unit), _quantity(new, unit), _change(value), _allowed(value), kept)
             )
         else:
-            rows.append((name, "", "", _text(value), "", ""))
+            rows.append((name, "", _text(value), "", "", ""))
     return rows
+
+
+def _quantity(value: Any, unit: Any) -> str:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return quantity(value, _text(unit) or None) if known else _text(value)
+
+
+def _change(metric: Mapping[str, Any]) -> str:
+    """Return the change of the optimized arm with its interval: ``+3.10 % [+2.80 %, +3.40 %]``."""
+    found, low, high = (metric.get(key) for key in ("ratio", "ci_low", "ci_high"))
+    if not isinstance(found, int | float) or not found:
+        return UNKNOWN
+    text = percent(1.0 / found - 1.0, sign=True)
+    if isinstance(low, int | float) and isinstance(high, int | float) and low and high:
+        text += f" [{percent(1.0 / high - 1.0, sign=True)}, {percent(1.0 / low - 1.0, sign=True)}]"
+    return text
+
+
+def _allowed(metric: Mapping[str, Any]) -> str:
+    """Return by how much a metric may change: ``at most +5 %``, ``not at all``."""
+    margin, better = metric.get("margin"), metric.get("better")
+    if not isinstance(margin, int | float):
+        return "any"
+    if better == "same":
+        return "not at all" if metric.get("exact") or not margin else f"at most ±{short_percent(margin)}"
+    return f"at most {'-' if better == 'higher' else '+'}{short_percent(margin)}"
 
 
 def validation(doc: Doc) -> list[Row]:
@@ -378,14 +406,6 @@ def _order_text(plan: Any) -> str:
     if not isinstance(plan, list):
         return _text(plan)
     return "".join({1: "+", -1: "-"}.get(each, "?") for each in plan)
-
-
-def _ratio_text(value: Any) -> str:
-    return ratio(value) if _is_number(value) else ""
-
-
-def _interval_text(low: Any, high: Any) -> str:
-    return f"{ratio(low)} to {ratio(high)}" if _is_number(low) and _is_number(high) else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from ..core import wording
+
 UNKNOWN: Final = "n/a"
 
 _SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-_BYTES: Final = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 def percent(fraction: float | None, digits: int = 2, sign: bool = False) -> str:
@@ -96,12 +97,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def size(value: float | None) -> str:
     """Return bytes with the binary unit that fits: 52428800 is ``50.00 MiB``."""
-    if value is None:
-        return UNKNOWN
-    for scale, unit in _BYTES:
-        if abs(value) >= scale:
-            return f"{value / scale:.2f} {unit}"
-    return f"{value:.0f} B"
+    return UNKNOWN if value is None else wording.size(value)
 
 
 def _significant(value: float) -> str:

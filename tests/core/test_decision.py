@@ -50,14 +50,16 @@ def test_accept(pairs_of):
 def test_summary_line(pairs_of):
     """The summary is one line with verdict, effect, interval, threshold, pairs and reason."""
     assert decided(pairs_of("clean")).summary("Pool") == (
-        "ACCEPT Pool: time saved 9.93% = 1.110x, 95% CI [9.40%, 10.46%], required >= 5%; "
-        "10 pairs, look 1 of 5; demonstrated: the whole interval clears the threshold"
+        "ACCEPT Pool: time saved 9.93 % = 1.110x, 95 % CI [9.40 %, 10.46 %], required >= 5 %; "
+        "10 pairs, look 1 of 5; demonstrated: the whole interval clears the threshold, "
+        "and so does the total time"
     )
     plan = schedule(alpha=0.05)
     same = decided(pairs_of("same"), plan, Goal("no-regression", 0.05))
     assert same.summary("Pool") == (
-        "ACCEPT Pool: time saved 1.00% = 1.010x, 90% CI [0.38%, 1.62%], required slowdown <= 5%; "
-        "10 pairs, look 1 of 5; demonstrated: the whole interval clears the threshold"
+        "ACCEPT Pool: time saved 1.00 % = 1.010x, 90 % CI [0.38 %, 1.62 %], required slowdown <= 5 %; "
+        "10 pairs, look 1 of 5; demonstrated: the whole interval clears the threshold, "
+        "and so does the total time"
     )
 
 
@@ -65,7 +67,8 @@ def test_summary_without_an_estimate():
     """Nothing measured still gives a sentence."""
     decision = decide(Pairs.from_trials([]), PLAN, (), GOAL, reasons=["arm-raised"])
     assert decision.summary("Pool") == (
-        "INCONCLUSIVE Pool: no estimate, required >= 5%; 0 pairs; arm-raised: an arm raised an exception"
+        "INCONCLUSIVE Pool: no estimate, required >= 5 %; 0 pairs; arm-raised: "
+        "an arm raised an exception, so there is nothing to compare"
     )
 
 

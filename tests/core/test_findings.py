@@ -76,7 +76,7 @@ def test_order_effect(noise):
     """An effect of running second is information only, in per cent between the orders."""
     found = findings(noise[0] - 0.03 * (ORDER < 0), noise[1] - 0.03 * (ORDER > 0))
     assert found["order-effect"].level == "info"
-    assert re.search(r"differs by -[56]\.\d\d% between the two orders", found["order-effect"].message)
+    assert re.search(r"differs by -[56]\.\d\d % between the two orders", found["order-effect"].message)
 
 
 def test_outliers_and_tail(noise):
@@ -158,9 +158,9 @@ def test_noisy_machine():
     """When only a gain beyond twice the margin could be shown the machine is called noisy."""
     rng = np.random.default_rng(4)
     loud = 0.2 * rng.standard_normal(N), 0.2 * rng.standard_normal(N)
-    assert "could have been shown reliably against 5%" in findings(*loud)["noisy-machine"].message
+    assert "could have been shown reliably against 5 %" in findings(*loud)["noisy-machine"].message
     hidden = findings(*loud, goal=Goal("no-regression", 0.02))["noisy-machine"].message
-    assert "hides a slowdown of 2%" in hidden
+    assert "hides a slowdown of 2 %" in hidden
 
 
 def test_load_and_steal(noise):
@@ -168,7 +168,7 @@ def test_load_and_steal(noise):
     assert findings(*noise, load=0.1, steal=0.001) == {}
     found = findings(*noise, load=1.5, steal=0.2)
     assert found["load"].message == "other work kept 1.50 processes per CPU running while measuring"
-    assert found["steal"].message == "other guests of the host took 20.0% of the CPU time"
+    assert found["steal"].message == "other guests of the host took 20.0 % of the CPU time"
 
 
 def test_findings_do_not_change_the_verdict(noise):
@@ -203,8 +203,8 @@ def test_criteria_show_a_narrow_miss():
     """A value that only just misses is shown with enough digits to see it."""
     evidence = Evidence(10, saved=0.06, saved_low=0.049999, total_saved=0.0499999999, p=0.01, limit=0.00876)
     rows = {row.name: row for row in criteria(evidence, SPEEDUP, Equivalence(), None, 0.05)}
-    assert rows["time saved, lower bound"].actual == "4.9999%"
-    assert rows["total time saved"].actual == "4.999999990%"
+    assert rows["time saved, lower bound"].actual == "4.9999 %"
+    assert rows["total time saved"].actual == "4.999999990 %"
     assert rows["time saved, lower bound"].passed is False
 
 
@@ -220,7 +220,7 @@ def test_criteria_of_no_regression():
     evidence = Evidence(10, saved=-0.01, saved_low=-0.03, total_saved=-0.01, p=0.001, limit=0.01, shown=True)
     rows = {r.name: r for r in criteria(evidence, Goal("no-regression", 0.05), Equivalence(), None, 0.05)}
     bound = rows["slowdown, upper bound"]
-    assert (bound.required, bound.actual, bound.passed) == ("<= 5%", "3.00%", True)
+    assert (bound.required, bound.actual, bound.passed) == ("<= 5 %", "3.00 %", True)
     assert "p against no difference" not in rows
 
 

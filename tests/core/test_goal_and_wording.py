@@ -58,9 +58,9 @@ def test_every_reason_is_explained():
 
 def test_numbers():
     """Per cent, ratios and p-values are written as documented."""
-    assert wording.percent(0.09931) == "9.93%"
+    assert wording.percent(0.09931) == "9.93 %"
     assert wording.percent(math.nan) == "n/a"
-    assert wording.short_percent(0.05) == "5%"
+    assert wording.short_percent(0.05) == "5 %"
     assert wording.times(1.11029) == "1.110x"
     assert wording.times(math.inf) == "n/a"
     assert wording.p_value(9e-7) == "<1e-6"

@@ -73,7 +73,7 @@ def test_the_failure_is_one_line_without_a_traceback(bench: Bench) -> None:
     document = bench.only()
     (line,) = {line for line in result.outlines if line == document["summary"]}
     assert line.startswith(document["verdict"])
-    for part in ("test_claim", "CI [", "30%", *document["reasons"]):
+    for part in ("test_claim", "CI [", "30 %", *document["reasons"]):
         assert part in line
 
 

@@ -93,7 +93,7 @@ def test_reason_codes_are_explained() -> None:
     """`optbench explain` says what a code means and refuses one that does not exist."""
     out, err = io.StringIO(), io.StringIO()
     assert run(["explain", "futile"], out, err) == 0
-    assert "More trials would hardly help" in out.getvalue()
+    assert "More pairs would hardly help" in out.getvalue()
     assert run(["explain", "nonsense"], out, err) == 2
     assert "no such reason code: nonsense" in err.getvalue()
     assert run(["explain"], out, err) == 0

@@ -61,7 +61,7 @@ def test_a_gain_is_shown_as_time_and_as_ratio() -> None:
 def test_reasons_are_explained_and_trials_still_needed_given() -> None:
     """A decision that is no ACCEPT says why in words and what would settle it."""
     text = decision_markdown(samples.inconclusive())
-    assert "- `futile`: More trials would hardly help" in text
+    assert "- `futile`: More pairs would hardly help" in text
     assert "About 29 pairs would be needed" in text
     assert "| 1 | 2026-11-20T09:00:00Z | REJECT | below-threshold |" in text
 
@@ -76,7 +76,7 @@ def test_a_decision_without_trials_says_so() -> None:
         "The benchmark states no configuration.",
         "The author wrote none.",
         "None on this subject.",
-        "- `not-equivalent`: The optimized arm does not give the baseline's result",
+        "- `not-equivalent`: The arms return different results; a wrong answer is no gain.",
         "| Message | item 3 of the result differs: 1.0 against 2.0 |",
     ):
         assert sentence in text, sentence

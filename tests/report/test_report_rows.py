@@ -17,7 +17,7 @@ def test_every_reason_of_the_decision_has_a_sentence() -> None:
     """A code the decision can give is explained; an unknown one says so instead of failing."""
     assert {reason.value for reason in Reason} <= set(REASONS)
     assert all(sentence.endswith(".") for sentence in REASONS.values())
-    assert explain("futile").startswith("More trials would hardly help")
+    assert explain("futile").startswith("More pairs would hardly help")
     assert explain("of-the-future") == "No description of this code is known to this version."
 
 
@@ -130,8 +130,8 @@ def test_memory_metrics_and_overhead() -> None:
     doc = samples.decision()
     assert rows.memory(doc)[0] == ("Peak", "800.00 MiB", "806.00 MiB", "100.75 %")
     assert rows.memory(samples.not_equivalent()) == []
-    assert rows.metrics(doc)[1] == ("rows", "rows/s", "2791.2", "11152.6", "0.2500x", "")
-    assert rows.metrics(samples.decision(metrics={"n": 7})) == [("n", "", "", "7", "", "")]
+    assert rows.metrics(doc)[1] == ("rows", "2791.2 rows/s", "11152.6 rows/s", "+300.00 %", "any", "n/a")
+    assert rows.metrics(samples.decision(metrics={"n": 7})) == [("n", "", "7", "", "", "")]
     assert rows.overhead(doc)[3] == ("Timed", "183.6 s", "77.9 %")
     assert rows.overhead(samples.decision(overhead={"timed_s": 1.0, "control_s": None})) == [
         ("Timed", "1.000 s", "n/a")
