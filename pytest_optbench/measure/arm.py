@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .clock import Clock
 from .errors import ArmRaised, InvalidArm
 from .forks import ForkGuard, forks_so_far
+from .layout import Place, as_it_comes
 from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -152,18 +153,18 @@ class Arm:
         self.called = True
         return result
 
-    def run(self, loops: int, clock: Clock) -> Reading:
-        """Return the times of ``loops`` calls in a row.
+    def run(self, loops: int, clock: Clock, place: Place = as_it_comes) -> Reading:
+        """Return the times of ``loops`` calls in a row, called at ``place``.
 
         Call `once` before the first run: only there is the result looked at. Raises `ArmRaised`.
         """
         with self._shield():
             if self.is_async:
-                reading: Reading = self._loop.run(self._run_async(loops, clock))
+                reading: Reading = place(self._loop.run, self._run_async(loops, clock))
             elif self.setup is not None:
-                reading = self._run_with_setup(loops, clock)
+                reading = place(self._run_with_setup, loops, clock)
             else:
-                reading = self._run_plain(loops, clock)
+                reading = place(self._run_plain, loops, clock)
         return reading
 
     def _run_plain(self, loops: int, clock: Clock) -> Reading:

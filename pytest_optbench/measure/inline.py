@@ -5,8 +5,9 @@ calibrate, warm up (a pilot settles the micro-pairs), draw the whole order, free
 collect garbage, divert output, read the clocks around the calls. Everything is put back when the context ends,
 whatever happened in between.
 
-One process is one sample of memory layout and hash seed: what those favour, no number of trials in here can
-tell from a real difference. Process isolation is for that.
+Every run is called from a random place of the stack (see `layout`). Still one process is one sample of the heap and of
+the hash seed: what those favour, no number of trials in here can tell from a real difference. Process isolation is
+for that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .arm import Arm, Arms, Reading
 from .calibrate import Calibration, calibrate
 from .clock import SYSTEM_CLOCK, Clock
 from .garbage import Collector, equal_collector_state
+from .layout import Place, RandomPlace
 from .load import Load, load_between, sample_load
 from .output import diverted_output, null_stream
 from .pilot import FEWEST, PILOT_ROUNDS, enough_micro_pairs, spread
@@ -42,8 +44,9 @@ class InlineRunner:
 
     ``looks`` are the numbers of trials at which decisions may fall, ``seed`` draws the order, ``cpus`` pins
     the process. ``progress`` is called with the number of trials done after each. With ``keep_tracers`` trace
-    functions stay on. On entering, `calibration` and `plan` are settled; after leaving, `findings` and `load`
-    are complete. The context of ``arms`` has to be open around the runner's.
+    functions stay on; ``place`` replaces the random place each run is called from. On entering, `calibration`
+    and `plan` are settled; after leaving, `findings` and `load` are complete. The context of ``arms`` has to be
+    open around the runner's.
     """
 
     calibration: Calibration
@@ -60,6 +63,7 @@ class InlineRunner:
         clock: Clock = SYSTEM_CLOCK,
         progress: Callable[[int], None] | None = None,
         keep_tracers: bool = False,
+        place: Place | None = None,
     ) -> None:
         """Change nothing yet."""
         self.arms = arms
@@ -67,6 +71,7 @@ class InlineRunner:
         self.overhead = {"calibration_s": 0.0, "warmup_s": 0.0, "timed_s": 0.0}
         self._looks = tuple(looks)
         self._seed = seed
+        self._place = RandomPlace(seed) if place is None else place
         self._cpus = tuple(cpus)
         self._clock = clock
         self._progress = progress
@@ -200,7 +205,7 @@ class InlineRunner:
     def _run(self, arm: Arm) -> Reading:
         self._collector.before_run()
         with diverted_output(self._null):
-            reading = arm.run(self.calibration.loops, self._clock)
+            reading = arm.run(self.calibration.loops, self._clock, self._place)
         self.overhead["timed_s"] += reading.wall_s
         return reading
 
