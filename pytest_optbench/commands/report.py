@@ -11,7 +11,7 @@ def add_parser(commands: Any) -> None:
     """Declare the subcommand."""
     parser = commands.add_parser("report", help="write all documents of a folder again from its JSON files")
     parser.add_argument("folder", type=Path, help="the report folder")
-    parser.add_argument("--templates", type=Path, help="folder with decision.md.j2 or index.md.j2")
+    parser.add_argument("--templates", type=Path, help="folder with templates that replace the shipped ones")
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:

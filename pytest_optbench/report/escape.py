@@ -65,9 +65,26 @@ def markdown_paragraphs(text: object) -> str:
 
 
 def xml(text: object) -> str:
-    """Return ``text`` for an XML attribute or element: five entities, no character XML 1.0 forbids."""
+    """Return ``text`` for an XML or HTML attribute or element: five entities, no character XML 1.0 forbids."""
     escaped = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace('"', "&quot;").replace("'", "&#39;")
+
+
+def html_paragraphs(text: object) -> str:
+    """Return ``text`` as HTML paragraphs: an empty line separates two, a single line break stays one."""
+    lines = str(text).replace("\r\n", "\n").replace("\r", "\n").strip()
+    paragraphs = re.split(r"\n\s*\n", lines)
+    return "".join(f"<p>{'<br>'.join(xml(line) for line in each.splitlines())}</p>" for each in paragraphs)
+
+
+def html_block(text: object) -> str:
+    """Return ``text`` for an HTML ``pre`` element: its line breaks stay, nothing in it is markup."""
+    return "\n".join(xml(line) for line in str(text).splitlines())
+
+
+def script_data(text: str) -> str:
+    """Return ASCII JSON ``text`` for an HTML ``script`` element: the same data, nothing that could end it."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def workflow_data(text: object) -> str:

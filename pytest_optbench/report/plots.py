@@ -8,12 +8,13 @@ own background and follows the reader's light or dark scheme.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from . import series
 from .escape import plain, shorten, xml
-from .rows import gain, gain_interval, is_outlier, measured, pair_ratio, part, target
+from .rows import gain, gain_interval, measured, part, target
 from .scale import Axis, decimals, span, spread, ticks
+from .series import Mark
 from .units import both, percent, ratio, time_saved
 
 Doc = Mapping[str, Any]
@@ -71,24 +72,9 @@ _DARK: Final = {
 _FONT: Final = "font-family:ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif"
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One pair of trials: number from 1, ratio and time saved, who ran first, whether it stands out."""
-
-    number: int
-    ratio: float
-    saved: float
-    baseline_first: bool
-    outlier: bool
-
-
 def pairs_svg(doc: Doc) -> str:
     """Return the SVG of the pairs of decision ``doc``; without pairs it says that nothing was measured."""
-    marks = [
-        Mark(number, value, saved, pair["order"] == 1, is_outlier(pair))
-        for number, pair in enumerate(doc["pairs"], start=1)
-        if (value := pair_ratio(pair)) is not None and (saved := time_saved(value)) is not None
-    ]
+    marks = series.marks(doc)
     body = list(_chart(doc, marks)) if marks else list(_nothing(doc))
     return "\n".join([*_opening(doc), *_header(doc, len(doc["pairs"])), *body, "</svg>", ""])
 

@@ -1,7 +1,8 @@
-"""Jinja2 as reports use it: sandboxed, every value escaped for markdown, shipped templates replaceable.
+"""Jinja2 as reports use it: sandboxed, every value escaped for its format, shipped templates replaceable.
 
 A folder given by the user is looked in first. A template there can replace a shipped one of the same name, or
-extend it: ``{% extends "default/decision.md.j2" %}`` and override its blocks.
+extend it: ``{% extends "default/decision.md.j2" %}`` and override its blocks. Names ending in ``.html.j2`` are
+HTML, all others markdown.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 DECISION: Final = "decision.md.j2"
 INDEX: Final = "index.md.j2"
+PAGE: Final = "index.html.j2"
+PAGE_DECISION: Final = "decision.html.j2"
+STYLE: Final = "report.css"
+SCRIPT: Final = "report.js"
+NAMES: Final = (DECISION, INDEX, PAGE, PAGE_DECISION, STYLE, SCRIPT)
+"""Every file of a template folder that is used."""
 
+_HTML: Final = ".html.j2"
 _CURE: Final = "correct the template, or leave out optbench_templates to use the shipped one"
 
 
@@ -29,14 +37,38 @@ class TemplateError(StoreError):
 
 
 def render(name: str, context: Mapping[str, Any], templates: Path | None) -> str:
-    """Return template ``name`` rendered with ``context``: one newline at the end, no trailing blanks.
+    """Return the markdown of template ``name`` with ``context``: one newline at the end, no trailing blanks.
 
     Raises TemplateError naming the template and the place.
     """
+    lines = [line.rstrip() for line in _rendered(name, context, templates).splitlines()]
+    return "\n".join(_single_blanks(lines)).strip("\n") + "\n"
+
+
+def render_html(name: str, context: Mapping[str, Any], templates: Path | None) -> str:
+    """Return the HTML of template ``name`` with ``context``. Raises TemplateError."""
+    return _rendered(name, context, templates)
+
+
+def source(name: str, templates: Path | None) -> str:
+    """Return the file ``name`` of the templates as it is. Raises TemplateError."""
+    import jinja2
+
+    environment = _environment(templates, name.endswith(_HTML))
+    try:
+        text: str = environment.loader.get_source(environment, name)[0]  # type: ignore[union-attr]
+    except jinja2.TemplateError as error:
+        raise TemplateError(_message(name, error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"the report template {name} cannot be read: {error!r}; {_CURE}") from error
+    return text
+
+
+def _rendered(name: str, context: Mapping[str, Any], templates: Path | None) -> str:
     import jinja2
 
     try:
-        text = _environment(templates).get_template(name).render(context)
+        return _environment(templates, name.endswith(_HTML)).get_template(name).render(context)
     except jinja2.TemplateError as error:
         raise TemplateError(_message(name, error)) from error
     except (
@@ -49,8 +81,6 @@ def render(name: str, context: Mapping[str, Any], templates: Path | None) -> str
         ValueError,
     ) as error:
         raise TemplateError(f"the report template {name} cannot be rendered: {error!r}; {_CURE}") from error
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join(_single_blanks(lines)).strip("\n") + "\n"
 
 
 def check_templates(templates: Path | None) -> None:
@@ -64,22 +94,23 @@ def check_templates(templates: Path | None) -> None:
         return
     if not templates.is_dir():
         raise TemplateError(f"optbench_templates must name a folder, received {str(templates)!r}; create it")
-    if not any((templates / name).is_file() for name in (DECISION, INDEX)):
+    if not any((templates / name).is_file() for name in NAMES):
         raise TemplateError(
-            f"optbench_templates must name a folder holding {DECISION} or {INDEX}, "
+            f"optbench_templates must name a folder holding {', '.join(NAMES[:-1])} or {NAMES[-1]}, "
             f"received {str(templates)!r}; put one there or leave the setting out"
         )
-    for name in (DECISION, INDEX):
+    for name in NAMES:
+        source(name, templates)
+        if name in (STYLE, SCRIPT):
+            continue
         try:
-            _environment(templates).get_template(name)
+            _environment(templates, name.endswith(_HTML)).get_template(name)
         except jinja2.TemplateError as error:
             raise TemplateError(_message(name, error)) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise TemplateError(f"the report template {name} cannot be read: {error!r}; {_CURE}") from error
 
 
 @cache
-def _environment(templates: Path | None) -> SandboxedEnvironment:
+def _environment(templates: Path | None, html: bool) -> SandboxedEnvironment:
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from markupsafe import Markup
@@ -93,8 +124,10 @@ def _environment(templates: Path | None) -> SandboxedEnvironment:
         return lambda value: Markup(function(value))
 
     def finalize(value: Any) -> Any:
-        """Escape whatever a template prints, unless a filter here or ``safe`` made it markdown already."""
-        return value if isinstance(value, Markup | jinja2.Undefined) else Markup(escape.markdown(value))
+        """Escape whatever a template prints, unless a filter here or ``safe`` made it markup already."""
+        if isinstance(value, Markup | jinja2.Undefined):
+            return value
+        return Markup(escape.xml(value) if html else escape.markdown(value))
 
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
@@ -105,6 +138,10 @@ def _environment(templates: Path | None) -> SandboxedEnvironment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    if html:
+        environment.filters["block"] = safe(escape.html_block)
+        environment.filters["paragraphs"] = safe(escape.html_paragraphs)
+        return environment
     environment.filters["code"] = safe(escape.markdown_code)
     environment.filters["block"] = safe(escape.markdown_block)
     environment.filters["paragraphs"] = safe(escape.markdown_paragraphs)

@@ -11,6 +11,7 @@ from pytest_optbench.store import schema
 from pytest_optbench.store.files import folder_lock, replace
 from pytest_optbench.store.folder import INDEX_NAME, Folder, index_text, read_folder, stem_for
 
+from .html import html_report
 from .markdown import decision_markdown, index_markdown
 from .plots import pairs_svg
 
@@ -30,6 +31,7 @@ class Index:
 
     json: Path
     md: Path
+    html: Path
     warnings: tuple[str, ...]
 
 
@@ -54,9 +56,10 @@ def write_index(
     session_ids: Collection[str] = (),
     holm: Callable[[Sequence[float]], Sequence[float]] | None = None,
 ) -> Index:
-    """Write ``index.json`` and ``index.md`` over every decision in ``folder``; return their paths.
+    """Write ``index.json``, ``index.md`` and ``index.html`` over every decision in ``folder``; return their paths.
 
-    ``index.json`` is an array of the decision documents without ``pairs[].runs``. The folder is read again
+    ``index.json`` is an array of the decision documents without ``pairs[].runs``; ``index.html`` holds every
+    decision with its charts in one file. The folder is read again
     under its lock, so two runs that write at once both end up in the index. With ``holm`` the ``p_adjusted``
     of the decisions named by ``session_ids`` is computed and written first: ``holm`` takes p-values and
     returns adjusted ones in the same order. The family is every decision of the goal "speedup" among them;
@@ -71,7 +74,9 @@ def write_index(
         json_path = replace(folder, INDEX_NAME, index_text(docs).encode())
         text = index_markdown(docs, found.warnings, templates)
         md_path = replace(folder, "index.md", text.encode())
-    return Index(json_path, md_path, tuple(found.warnings))
+        page = html_report(docs, found.warnings, templates)
+        html_path = replace(folder, "index.html", page.encode())
+    return Index(json_path, md_path, html_path, tuple(found.warnings))
 
 
 def _write(folder: Path, doc: Mapping[str, Any], templates: Path | None) -> Paths:

@@ -204,7 +204,7 @@ def test_templates_are_checked_before_measuring(tmp_path: Path) -> None:
         StoreError, match=r"optbench_templates must name a folder, received '.*gone'; create it"
     ):
         check_templates(tmp_path / "gone")
-    with pytest.raises(TemplateError, match=r"folder holding decision\.md\.j2 or index\.md\.j2, received"):
+    with pytest.raises(TemplateError, match=r"folder holding decision\.md\.j2, .* or report\.js, received"):
         check_templates(tmp_path)
     (tmp_path / "index.md.j2").write_text("fine\n{% if %}")
     with pytest.raises(

@@ -1,0 +1,119 @@
+"""The times of both arms: every trial a dot, the middle half a box, on one axis of seconds per call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .. import series
+from ..scale import Axis, ticks
+from ..units import percent, seconds
+from . import svg
+from .svg import Chart, Key
+
+Doc = Mapping[str, Any]
+
+LOGARITHMIC = 8.0
+"""Ratio of the longest to the shortest time from which the axis is logarithmic."""
+
+TOP = 8
+ROW = 112
+MIDDLE = 70
+SLOT = 1.6
+"""Percent of the width two dots must be apart to lie at the same height."""
+
+
+def distributions_chart(doc: Doc) -> Chart | None:
+    """Return a box and a dot per trial for each arm; None without times."""
+    runs = series.runs(doc)
+    if not runs:
+        return None
+    arms = {
+        "baseline": [run.baseline_s for run in runs],
+        "optimized": [run.optimized_s for run in runs],
+    }
+    every = [value for times in arms.values() for value in times]
+    scale = _Scale(min(every), max(every))
+    bottom = TOP + ROW * len(arms)
+    parts = [*scale.grid(bottom)]
+    for index, (arm, times) in enumerate(arms.items()):
+        parts += _arm(arm, doc[arm].get("name") or arm, times, scale, TOP + ROW * index)
+    kind = "seconds per call, logarithmic" if scale.logarithmic else "time per call"
+    parts += [svg.line(0, bottom, 100, bottom, "axis"), svg.text(50, bottom + 38, kind, "caption", "middle")]
+    legend = [
+        Key("mark baseline", "baseline, one trial"),
+        Key("mark optimized", "optimized, one trial"),
+        Key("band half", "middle half of the trials"),
+        Key("line median", "median"),
+    ]
+    medians = [seconds(series.quartiles(times)[1]) for times in arms.values()]
+    label = (
+        f"Times of {len(runs)} trials of each arm: median {medians[0]} (baseline), {medians[1]} (optimized)."
+    )
+    return Chart(svg.plot(label, bottom + 46, parts), legend)
+
+
+class _Scale:
+    """Seconds to percent of the width, linear or logarithmic."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.logarithmic = high / low >= LOGARITHMIC
+        one, two = self._value(low), self._value(high)
+        room = 0.06 * max(two - one, 1e-9 if self.logarithmic else 0.02 * two)
+        self.axis = Axis(one - room, two + room, 0.0, 100.0)
+
+    def _value(self, value: float) -> float:
+        return math.log10(value) if self.logarithmic else value
+
+    def at(self, value: float) -> float:
+        return self.axis.at(self._value(value))
+
+    def grid(self, bottom: float) -> Iterator[str]:
+        if self.logarithmic:
+            values = logarithmic_ticks(self.axis.low, self.axis.high)
+        else:
+            values = ticks(self.axis.low, self.axis.high, 4)
+        for value in values:
+            at = self.at(value)
+            yield svg.line(at, TOP, at, bottom, "grid")
+            if 4 < at < 96:
+                yield svg.text(at, bottom + 18, svg.short_seconds(value), anchor="middle")
+
+
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Return round values (1, 2, 5 or powers of ten) between 10**low and 10**high, at most eight of them."""
+    for bases in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        powers = range(math.floor(low), math.ceil(high) + 1)
+        values = [base * 10.0**power for power in powers for base in bases]
+        inside = [value for value in values if low <= math.log10(value) <= high]
+        if len(inside) <= 8:
+            return inside
+    step = math.ceil(len(inside) / 8)
+    return inside[::step]
+
+
+def _arm(arm: str, name: str, times: Sequence[float], scale: _Scale, top: float) -> Iterator[str]:
+    low, median, high = series.quartiles(list(times))
+    spread = percent((high - low) / median) if median else ""
+    yield svg.text(
+        0.6, top + 18, arm.capitalize() if name == arm else f"{arm.capitalize()}: {name}", "strong"
+    )
+    yield svg.text(0.6, top + 34, f"median {seconds(median)}, middle half within {spread}")
+    middle = top + MIDDLE
+    yield svg.line(scale.at(min(times)), middle, scale.at(max(times)), middle, "whisker")
+    yield svg.rect(scale.at(low), middle - 17, max(scale.at(high) - scale.at(low), 0.3), 34, f"half {arm}")
+    yield svg.line(scale.at(median), middle - 20, scale.at(median), middle + 20, "median")
+    for at, level in _stacked([scale.at(value) for value in times]):
+        yield svg.dot(at, middle + 6 * level, f"{arm} dense", 3.2)
+
+
+def _stacked(places: Sequence[float]) -> Iterator[tuple[float, int]]:
+    """Yield (place, level): dots too close to one already placed move up and down in turn, at most four deep."""
+    levels = [0, -1, 1, -2, 2, -3, 3, -4, 4]
+    last: dict[int, float] = {}
+    for place in sorted(places):
+        free = (level for level in levels if place - last.get(level, -math.inf) >= SLOT)
+        level = next(free, min(last, key=lambda each: last[each], default=0))
+        last[level] = place
+        yield place, level

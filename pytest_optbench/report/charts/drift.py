@@ -1,0 +1,87 @@
+"""Both arms over the time of the run, each against its own median: drift, and what running first does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from .. import series
+from ..scale import Axis, ticks
+from ..units import percent, seconds
+from . import panel, svg
+from .svg import Chart, Key
+
+Doc = Mapping[str, Any]
+
+
+def drift_chart(doc: Doc) -> Chart | None:
+    """Return the time of every trial over the seconds since the start; None with fewer than two pairs."""
+    runs = series.runs(doc)
+    if len(runs) < 2:
+        return None
+    clock = _clock(runs)
+    arms = {
+        "baseline": [run.baseline_s for run in runs],
+        "optimized": [run.optimized_s for run in runs],
+    }
+    away = {arm: [value / series.quartiles(times)[1] - 1.0 for value in times] for arm, times in arms.items()}
+    every = [value for values in away.values() for value in values]
+    low, high = min(*every, 0.0), max(*every, 0.0)
+    low, high = _tamed(every, low, high)
+    room = max(0.08 * (high - low), 0.002)
+    y = panel.vertical(low - room, high + room)
+    x = Axis(0.0, clock[-1] * 1.02 or 1.0, 1.0, 100.0)
+    body = [svg.line(0, y.at(0.0), 100, y.at(0.0), "zero")]
+    for arm, values in away.items():
+        body += _trace(arm, runs, clock, values, x, y)
+    timed = runs[0].started_s is not None
+    below = [
+        svg.text(
+            x.at(value), y.start + 18, svg.short_seconds(value) if timed else f"{value:g}", anchor="middle"
+        )
+        for value in ticks(0.0, x.high, 5)
+        if x.at(value) < 97 and (timed or float(value).is_integer())
+    ]
+    legend = [
+        Key("mark baseline", "baseline, ran first"),
+        Key("mark baseline hollow", "baseline, ran second"),
+        Key("mark optimized", "optimized, ran first"),
+        Key("mark optimized hollow", "optimized, ran second"),
+    ]
+    caption = "time since the first pair started" if timed else "pair of trials, in the order they ran"
+    label = f"Time of each trial against the median of its arm, over {len(runs)} pairs in the order they ran."
+    return panel.frame(label, y, body, below, legend, caption)
+
+
+def _clock(runs: list[series.Run]) -> list[float]:
+    """Return when each pair started: seconds since the first one, or its number where that is not known."""
+    started = [run.started_s for run in runs]
+    known = [at for at in started if at is not None]
+    if len(known) == len(started) and known == sorted(known) and known[-1] > known[0]:
+        return [at - known[0] for at in known]
+    return [float(run.number) for run in runs]
+
+
+def _tamed(values: list[float], low: float, high: float) -> tuple[float, float]:
+    """Return the ends of the axis without single far trials, which are drawn at its edge."""
+    lower, _, upper = series.quartiles(values)
+    reach = 6.0 * max(upper - lower, 0.002)
+    return max(low, lower - reach), min(high, upper + reach)
+
+
+def _trace(
+    arm: str, runs: list[series.Run], clock: list[float], values: list[float], x: Axis, y: Axis
+) -> Iterator[str]:
+    places = [(x.at(at), y.at(value)) for at, value in zip(clock, values, strict=True)]
+    for (x1, y1), (x2, y2) in pairwise(places):
+        yield svg.line(x1, y1, x2, y2, f"trace {arm}")
+    for run, value, (at, height) in zip(runs, values, places, strict=True):
+        first = run.baseline_first == (arm == "baseline")
+        time = run.baseline_s if arm == "baseline" else run.optimized_s
+        tip = f"Pair {run.number}, {arm} {'first' if first else 'second'}: {seconds(time)}, {percent(value, 1, True)}"
+        name = arm if first else f"{arm} hollow"
+        if y.holds(value):
+            yield svg.dot(at, height, name, 4, tip)
+        else:
+            yield svg.path(at, height, svg.UP if value > y.high else svg.DOWN, arm, tip)

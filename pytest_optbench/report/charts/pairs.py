@@ -1,0 +1,86 @@
+"""The pairs of trials in the order they ran: time saved in each, who ran first, interval, threshold, control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import series
+from ..rows import gain, gain_interval, target
+from ..scale import Axis, span
+from ..units import both, percent, time_saved
+from . import panel, svg
+from .svg import Chart, Key
+
+Doc = Mapping[str, Any]
+
+
+def pairs_chart(doc: Doc) -> Chart | None:
+    """Return one mark per pair; None without pairs."""
+    marks = series.marks(doc)
+    if not marks:
+        return None
+    decided = series.decided(doc)
+    control = series.interval("control", doc["control"])
+    margin = time_saved(doc["margin"]) or 0.0
+    y = panel.vertical(
+        *span(
+            [mark.saved for mark in marks],
+            [] if decided is None else [decided.low, decided.estimate, decided.high],
+            [margin, 0.0, *((control.low, control.high) if control else ())],
+        )
+    )
+    x = panel.along(len(doc["pairs"]))
+    first = any(mark.baseline_first for mark in marks)
+    legend = [Key("mark first", "baseline ran first")] if first else []
+    if not all(mark.baseline_first for mark in marks):
+        legend.append(Key("mark second", "optimized ran first"))
+    if any(mark.outlier for mark in marks):
+        legend.append(Key("mark ring", "outlier, weighted down"))
+    lines, lined = panel.references(y, doc["margin"], decided.estimate if decided else None)
+    bands: list[str] = []
+    if control and (drawn := panel.band(y, control.low, control.high, "control")):
+        bands += drawn
+        lined.append(Key("band control", "baseline against itself (99 %)"))
+    if decided:
+        bands += panel.band(y, decided.low, decided.high, "interval")
+        lined.append(Key("band interval", f"{percent(doc['confidence'], 0)} confidence interval"))
+    body = [*bands, *_looks(doc, x, y), *lines, *_marks(x, y, marks)]
+    below = panel.pair_numbers(x, [mark.number for mark in marks], y.start + 18)
+    label = (
+        f"Time saved in each of {len(marks)} pairs of trials. Estimate {gain(doc)}, interval "
+        f"{gain_interval(doc)}. Needed: {target(doc)}."
+    )
+    caption = "pair of trials, in the order they ran"
+    return panel.frame(label, y, body, below, legend + lined, caption)
+
+
+def _looks(doc: Doc, x: Axis, y: Axis) -> Iterator[str]:
+    for number, look in enumerate(series.looks(doc), start=1):
+        if look.seen and look.pairs < len(doc["pairs"]):
+            at = x.at(float(look.pairs))
+            yield svg.line(at, y.end, at, y.start, "look")
+            yield svg.text(at, y.end - 4, f"look {number}", anchor="middle")
+
+
+def _marks(x: Axis, y: Axis, marks: list[series.Mark]) -> Iterator[str]:
+    for mark in marks:
+        at, height = x.at(mark.number - 0.5), y.at(mark.saved)
+        name, tip = ("first" if mark.baseline_first else "second"), tip_of(mark)
+        if not y.holds(mark.saved):
+            above = mark.saved > y.high
+            yield svg.path(at, height, svg.UP if above else svg.DOWN, name, tip)
+            yield svg.text(at, height + (24 if above else -15), percent(mark.saved, 0), "strong", "middle")
+            continue
+        if mark.baseline_first:
+            yield svg.dot(at, height, name, tip=tip)
+        else:
+            yield svg.path(at, height, svg.DIAMOND, name, tip)
+        if mark.outlier:
+            yield svg.dot(at, height, "ring", 9)
+
+
+def tip_of(mark: series.Mark) -> str:
+    """Return what is said of one pair: ``Pair 3: 24.96 % = 1.333x, baseline first, outlier``."""
+    first = "baseline" if mark.baseline_first else "optimized"
+    return f"Pair {mark.number}: {both(mark.ratio)}, {first} first{', outlier' if mark.outlier else ''}"
