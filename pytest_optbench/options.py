@@ -31,7 +31,8 @@ class Settings:
     """What one benchmark is measured and judged with.
 
     ``min_speedup`` is time saved as a fraction in [0, 1); ``max_slowdown`` is extra time as a fraction
-    (0.05: at most 1.05 times as long); ``max_time`` is in seconds; ``cpus`` are logical CPU numbers,
+    (0.05: at most 1.05 times as long); ``max_memory`` is extra memory as a fraction, None when memory is not
+    judged; ``max_time`` is in seconds; ``cpus`` are logical CPU numbers,
     empty for no pinning; ``seed`` is None when each benchmark draws and records its own.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     max_trials: int = DEFAULT_MAX_TRIALS
     min_speedup: float = 0.05
     max_slowdown: float = 0.05
+    max_memory: float | None = None
     goal: str | None = None
     alpha: float = 0.05
     gate: str = "strict"
@@ -90,6 +92,22 @@ def parse_slowdown(value: object) -> float:
     return extra
 
 
+def parse_margin(value: object) -> float:
+    """Return how much worse something may get, as a fraction: ``"20%"``, ``0.2`` and ``"1.2x"`` are all 0.2."""
+    text = str(value).strip()
+    number = _number(text.rstrip("%xX"), text, _MARGIN_FORMS)
+    if text.endswith("%"):
+        margin = number / 100
+    elif text[-1:] in "xX":
+        margin = number - 1
+    else:
+        margin = number if number <= 1 else math.nan  # 20 would mean 2000 %
+    if not 0 <= margin < math.inf:
+        raise OptionError(f"a margin must be at least 0 %, received {value!r}; {_MARGIN_FORMS}")
+    return margin
+
+
+_MARGIN_FORMS: Final = "write 20% or 0.2 for a fifth more, 200% or 3x for three times as much"
 _SPEEDUP_FORMS: Final = "write 5% or 0.05 for time saved, or 1.05x for a ratio"
 _SLOWDOWN_FORMS: Final = "write 5% or 0.05 for extra time, or 1.05x for a ratio"
 
@@ -213,6 +231,7 @@ _OPTIONS: Final = (
     _Option("max_trials", _integer(1), "N", "pairs at the last look (default 40)"),
     _Option("min_speedup", parse_time_saved, "X", "gain to prove: 5%%, 0.05 or 1.05x (default 5%%)"),
     _Option("max_slowdown", parse_slowdown, "X", "margin of the no-regression goal (default 5%%)"),
+    _Option("max_memory", parse_margin, "X", "most extra memory, such as 20%% (default: shown, not judged)"),
     _Option("goal", _choice(*GOALS), "GOAL", "speedup or no-regression (default speedup in a test)"),
     _Option("alpha", _alpha, "A", "family-wise error rate (default 0.05)"),
     _Option("gate", _choice(*GATES), "MODE", "strict: only ACCEPT passes; lenient: INCONCLUSIVE warns; off"),
@@ -296,6 +315,25 @@ def benchmark_settings(
                 parsed = _parsed(_BY_NAME[name], value, f"{where}({name}=...)")
                 chosen.setdefault(name, parsed)
     return _consistent(chosen)
+
+
+def option_help(name: str) -> tuple[str | None, str]:
+    """Return the placeholder (None for a flag) and the help text of a setting, for other command lines."""
+    option = _BY_NAME[name]
+    return option.metavar, option.help
+
+
+def command_settings(given: Mapping[str, object]) -> Settings:
+    """Return the settings of another command line, where ``--optbench-trials`` is called ``--trials``.
+
+    Raises `OptionError` naming the option.
+    """
+    try:
+        return _consistent(
+            {name: _parsed(_BY_NAME[name], value, _BY_NAME[name].flag) for name, value in given.items()}
+        )
+    except OptionError as error:
+        raise OptionError(str(error).replace("--optbench-", "--")) from None
 
 
 def _parsed(option: _Option, given: object, where: str) -> Any:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TextIO
 
-from . import campaign, explain, history, report
+from . import campaign, compare, explain, history, report
 
 
 class Command(Protocol):
@@ -20,6 +20,7 @@ class Command(Protocol):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "compare": compare,
     "report": report,
     "explain": explain,
     "history": history,

@@ -43,6 +43,11 @@ class Reason(StrEnum):
     CLOCK_RESOLUTION = "clock-resolution"
     ARM_RAISED = "arm-raised"
     MULTIPLICITY = "multiplicity"
+    UNPAIRED = "unpaired"
+    ONE_PROCESS = "one-process"
+    SUMMARY_ONLY = "summary-only"
+    TOO_FEW_VALUES = "too-few-values"
+    DIFFERENT_MACHINES = "different-machines"
     UNDECIDED = "continue"
 
 
@@ -82,8 +87,14 @@ EXPLANATION: dict[Reason, str] = {
     Reason.NOISY_CONTROL: "the baseline differs from itself, so the machine cannot be trusted now",
     Reason.INVALID_MEASUREMENT: "the times are not usable (missing, not positive, or without any spread)",
     Reason.CLOCK_RESOLUTION: "the clock is too coarse for these times; let each call do more work",
-    Reason.ARM_RAISED: "an arm raised an exception, so there is nothing to compare",
+    Reason.ARM_RAISED: "an arm raised an exception or its command failed, so there is nothing to compare",
     Reason.EQUIVALENCE_ERROR: "comparing the results failed, so equivalence is not known",
+    # INCONCLUSIVE: the two sides come from files
+    Reason.UNPAIRED: "the two sides were measured at different times, so the machine may have made the difference",
+    Reason.ONE_PROCESS: "the values of a side come from one process and say nothing of another one",
+    Reason.SUMMARY_ONLY: "a file holds a summary and no values",
+    Reason.TOO_FEW_VALUES: "a side has fewer than 10 values, or does not say how many",
+    Reason.DIFFERENT_MACHINES: "the two sides were measured on different machines",
     Reason.UNDECIDED: "more pairs are needed",
 }
 """What each reason means, as a clause; every output takes its words from here."""

@@ -50,7 +50,7 @@ def step_summary(docs: Sequence[Doc]) -> str:
                 rows.target(doc),
                 rows.gain(doc),
                 rows.saved_interval(doc),
-                str(len(doc["pairs"])),
+                rows.pair_count(doc),
                 rows.noise_floor(doc),
                 " ".join(f"{code}: {explain(code)}" for code in doc["reasons"]),
             )

@@ -31,6 +31,7 @@ def decision_context(doc: Doc) -> dict[str, Any]:
     return {
         "doc": doc,
         "measured": rows.measured(doc),
+        "unpaired": doc.get("unpaired"),
         "target": rows.target(doc),
         "gain": rows.gain(doc),
         "gain_interval": rows.gain_interval(doc),
@@ -73,7 +74,7 @@ def index_context(docs: Sequence[Doc], warnings: Sequence[str]) -> dict[str, Any
                 "gain": rows.gain(doc),
                 "interval": rows.saved_interval(doc),
                 "noise_floor": rows.noise_floor(doc),
-                "pairs": str(len(doc["pairs"])),
+                "pairs": rows.pair_count(doc),
                 "p": units.p_value(doc["p_sequential"]),
                 "adjusted": units.p_value(doc["p_adjusted"]),
                 "alone": family.verdict_alone(doc),

@@ -81,13 +81,25 @@ def noise_floor(doc: Doc) -> str:
     return UNKNOWN if floor is None else f"±{percent(floor)}"
 
 
+def is_unpaired(doc: Doc) -> bool:
+    """Return whether the two sides come from files, so that there are no pairs."""
+    return doc.get("unpaired") is not None
+
+
 def measured(doc: Doc) -> bool:
-    """Return whether any pair of trials was measured."""
-    return bool(doc["pairs"])
+    """Return whether anything was measured."""
+    return bool(doc["pairs"]) or is_unpaired(doc)
+
+
+def pair_count(doc: Doc) -> str:
+    """Return how many pairs of trials there are; the word ``unpaired`` where there are none by design."""
+    return "unpaired" if is_unpaired(doc) else str(len(doc["pairs"]))
 
 
 def stopped_at(doc: Doc) -> str:
     """Return how many pairs were measured and at which planned look it stopped."""
+    if is_unpaired(doc):
+        return f"none, unpaired: {number(doc['baseline'].get('n'))} and {number(doc['optimized'].get('n'))} values"
     pairs = len(doc["pairs"])
     for position, look in enumerate(doc["looks"], start=1):
         if look["stopped"]:
@@ -191,13 +203,14 @@ def _allowed(metric: Mapping[str, Any]) -> str:
 
 def validation(doc: Doc) -> list[Row]:
     """Return every test on the figures: (name, time saved = ratio, interval, statistic, p)."""
+    kind = "confidence interval, unpaired" if is_unpaired(doc) else "repeated confidence interval"
     tests = doc["tests"] or {}
     margin, zero = tests.get("margin") or {}, tests.get("zero") or {}
     paired, welch = tests.get("paired_t") or {}, tests.get("welch_t") or {}
     free, total = tests.get("distribution_free") or {}, doc["total_time"] or {}
     limit = "" if margin.get("limit") is None else f" (limit {number(margin['limit'], 5)})"
     return [
-        ("Estimate, repeated confidence interval", gain(doc), gain_interval(doc), "", ""),
+        (f"Estimate, {kind}", gain(doc), gain_interval(doc), "", ""),
         (f"Margin: {target(doc)}", "", "", _statistic(margin), p_value(margin.get("p")) + limit),
         ("Any difference (against 0 %)", "", "", _statistic(zero), p_value(zero.get("p"))),
         ("Classic paired t test", *_effect(paired), _statistic(paired), p_value(paired.get("p"))),

@@ -78,7 +78,7 @@ def _cells(doc: Doc, folder: Path) -> tuple[str, ...]:
         doc["title"],
         rows.gain(doc),
         _interval(doc),
-        str(len(doc["pairs"])),
+        rows.pair_count(doc),
         rows.noise_floor(doc),
         str(folder / f"{doc['slug']}.md"),
     )

@@ -68,7 +68,7 @@ def test_summary_without_an_estimate():
     decision = decide(Pairs.from_trials([]), PLAN, (), GOAL, reasons=["arm-raised"])
     assert decision.summary("Pool") == (
         "INCONCLUSIVE Pool: no estimate, required >= 5 %; 0 pairs; arm-raised: "
-        "an arm raised an exception, so there is nothing to compare"
+        "an arm raised an exception or its command failed, so there is nothing to compare"
     )
 
 

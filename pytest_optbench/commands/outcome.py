@@ -1,0 +1,45 @@
+"""What every subcommand that decides something does at its end: index, table, GitHub, exit status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..options import Settings
+
+
+def conclude(
+    documents: Sequence[Mapping[str, Any]],
+    folder: Path,
+    asked: Settings,
+    out: TextIO,
+    err: TextIO,
+    templates: Path | None = None,
+) -> int:
+    """Write the index, print what was decided and return the exit status: 0 when the gate passes, else 1.
+
+    Strict: only ACCEPT passes. Lenient: REJECT fails. Off: nothing does. Nothing decided never passes.
+    """
+    from ..report import github, terminal, write_index
+    from ..report.escape import console
+
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    for line in terminal.table(documents, folder, encoding=encoding):
+        out.write(f"{line}\n")
+    for document in documents:
+        out.write(console(document["summary"], encoding) + "\n")
+    for warning in write_index(folder, templates).warnings:
+        err.write(f"optbench: warning: {warning}\n")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        out.writelines(f"{github.annotation(document)}\n" for document in documents)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary and documents:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(github.step_summary(documents))
+    verdicts = {document["verdict"] for document in documents}
+    if asked.gate == "off":
+        return 0
+    failing = {"REJECT"} if asked.gate == "lenient" else {"REJECT", "INCONCLUSIVE"}
+    return 1 if not documents or verdicts & failing else 0
