@@ -11,9 +11,10 @@ import numpy as np
 from pytest_optbench.core.arrays import BoolArray, FloatArray, IntArray
 from pytest_optbench.core.estimate import Estimate, TotalTime, huber, total_time
 from pytest_optbench.core.goal import Goal
-from pytest_optbench.core.judge import judge_rows, rank_confirms
+from pytest_optbench.core.judge import OUTCOMES, judge_rows, rank_confirms
 from pytest_optbench.core.ranks import crossover_below
 from pytest_optbench.core.sequential import Schedule
+from pytest_optbench.core.verdicts import Verdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,25 @@ class Looks:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the rule did in R sessions: accepted or not, pairs used, interval at the stop covers the truth."""
+    """What the rule did in R sessions: accepted or not, pairs used, interval at the stop covers the truth.
+
+    code (R,) indexes `judge.OUTCOMES`: the reason each session ended with.
+    """
 
     accepted: BoolArray
     pairs: IntArray
     covered: BoolArray
+    code: IntArray
 
     @property
     def accept_rate(self) -> float:
         """Share of sessions that ended in ACCEPT."""
         return float(self.accepted.mean())
+
+    def rate(self, verdict: Verdict) -> float:
+        """Share of sessions that ended in this verdict."""
+        codes = [code for code, reason in enumerate(OUTCOMES) if verdict_of(reason) is verdict]
+        return float(np.isin(self.code, codes).mean())
 
     @property
     def mean_pairs(self) -> float:
@@ -93,6 +103,7 @@ def run(
     rows = len(looks.estimates[0].theta)
     accepted, covered = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
     pairs = np.full(rows, plan.looks[-1], dtype=np.int64)
+    code = np.zeros(rows, dtype=np.int64)
     open_ = np.ones(rows, dtype=bool)
     for k, (estimate, total) in enumerate(zip(looks.estimates, looks.totals, strict=True)):
         confirmed = rank_confirms(*ranks[k], plan, k) if plan.attempt > 1 and ranks else None
@@ -101,5 +112,6 @@ def run(
         accepted |= stop & judged.accepted
         covered |= stop & (judged.low <= effect) & (effect <= judged.high)
         pairs[stop] = plan.looks[k]
+        code[stop] = judged.outcome[stop]
         open_ &= ~stop
-    return Outcome(accepted, pairs, covered)
+    return Outcome(accepted, pairs, covered, code)
