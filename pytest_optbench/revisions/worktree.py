@@ -1,0 +1,149 @@
+"""A checkout of one commit for the time of a run: `git worktree` in the folder for temporary files.
+
+    <tmp>/optbench-XXXX/owner.json     who made it: process, its start time, its process namespace
+    <tmp>/optbench-XXXX/<name>/        the worktree, named like the working tree
+
+The owner removes it, also after an exception, Ctrl-C or SIGTERM (`terminated`). What a killed owner left is
+removed by the next run in the same repository. HEAD, index, stash and files of the user are never touched:
+a worktree has its own HEAD and index. Submodules are cloned from the user's own copies, sharing their
+objects, so nothing is fetched from a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import RevisionError
+from .git import Commit, Repository
+
+PREFIX: Final = "optbench-"
+OWNER: Final = "owner.json"
+
+
+@contextmanager
+def worktree(repository: Repository, commit: Commit) -> Iterator[Path]:
+    """Yield the root of a checkout of ``commit``; it is gone afterwards, whatever happens.
+
+    Raises `RevisionError` when git cannot make it or a submodule's commit is missing.
+    """
+    prune(repository)
+    home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    tree = home / repository.root.name
+    try:
+        if home.is_relative_to(repository.root):
+            raise RevisionError(
+                f"the folder for temporary files must lie outside the repository, received {str(home.parent)!r}; "
+                "set TMPDIR to another folder"
+            )
+        (home / OWNER).write_text(json.dumps(_me()), encoding="utf-8")
+        # Never --force: it would take a branch or a path away from somebody.
+        repository.git("worktree", "add", "--quiet", "--detach", os.fspath(tree), commit.commit)
+        _submodules(repository.root, tree, commit.commit)
+        yield tree
+    finally:
+        _remove(repository, home, tree)
+
+
+def prune(repository: Repository) -> list[Path]:
+    """Remove worktrees of this repository whose owner is gone; return their roots."""
+    gone = []
+    for tree in _listed(repository):
+        home = tree.parent
+        if home.name.startswith(PREFIX) and _abandoned(home):
+            _remove(repository, home, tree)
+            gone.append(tree)
+    return gone
+
+
+def _listed(repository: Repository) -> list[Path]:
+    """Return the linked worktrees that git knows, those with a missing folder too."""
+    found = []
+    for line in repository.git("worktree", "list", "--porcelain").splitlines():
+        if line.startswith(b"worktree "):
+            found.append(Path(os.fsdecode(line.removeprefix(b"worktree "))))
+    return found
+
+
+def _abandoned(home: Path) -> bool:
+    """Return whether the process that made ``home`` is known to be gone."""
+    if not home.exists():
+        return True
+    try:
+        owner = json.loads((home / OWNER).read_text(encoding="utf-8"))
+        pid, started, space = int(owner["pid"]), float(owner["started"]), owner["namespace"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # just being made, or not ours: never remove on a guess
+    if space != _namespace():
+        return False  # a process of another container cannot be looked up from here
+    import psutil
+
+    try:
+        return bool(abs(psutil.Process(pid).create_time() - started) > 1.0)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def _me() -> dict[str, Any]:
+    import psutil
+
+    return {"pid": os.getpid(), "started": psutil.Process().create_time(), "namespace": _namespace()}
+
+
+def _namespace() -> str:
+    """Return what tells apart the process tables of containers that share a file system."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 (no path: pid:[4026531836])
+    except OSError:
+        return ""
+
+
+def _remove(repository: Repository, home: Path, tree: Path) -> None:
+    """Remove the worktree and git's record of it; a folder that git refuses to remove is removed by hand."""
+    try:
+        if tree in _listed(repository):
+            repository.git("worktree", "remove", "--force", os.fspath(tree))
+    except RevisionError:
+        shutil.rmtree(tree, ignore_errors=True)
+        if tree in _listed(repository):
+            repository.git("worktree", "remove", "--force", os.fspath(tree))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _submodules(source: Path, tree: Path, commit: str) -> None:
+    """Fill the submodules of ``tree`` from those of ``source`` that are checked out there, recursively."""
+    for submodule in Repository(tree).submodules(commit):
+        original = source / submodule.path
+        if not (original / ".git").exists():
+            continue  # not checked out in the working tree either: both sides go without
+        place = tree / submodule.path
+        own = Repository(original.resolve())
+        try:
+            own.resolve(submodule.commit)
+        except RevisionError as error:
+            raise RevisionError(
+                f"the submodule {submodule.path!r} must hold commit {submodule.commit[:12]}, which the base "
+                "revision uses, but it is not there; fetch it: "
+                f"git -C {submodule.path} fetch origin {submodule.commit}"
+            ) from error
+        own.git(
+            "clone",
+            "--quiet",
+            "--no-checkout",
+            "--shared",
+            "--template=",
+            os.fspath(own.root),
+            os.fspath(place),
+        )
+        Repository(place).git("checkout", "--quiet", "--detach", submodule.commit)
+        _submodules(original, place, submodule.commit)
