@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_optbench.core.arrays import FloatArray
+from pytest_optbench.core.arrays import FloatArray, IntArray
+from pytest_optbench.measure.pilot import PILOT_ROUNDS, enough_micro_pairs, spread
 
 _WORK = 12_000
 _WARM_UP = 200
@@ -86,6 +87,32 @@ def micro_trials(stretch: FloatArray, order: FloatArray, k: int, rng: np.random.
     half = k // 2
     log_ratio = 0.5 * (np.median(arranged[..., :half], 2) + np.median(arranged[..., half:], 2))
     return Trials(log_ratio, order, np.exp(baseline).mean(2), np.exp(optimized).mean(2))
+
+
+def piloted_trials(
+    stretch: FloatArray, order: FloatArray, most: int, rng: np.random.Generator
+) -> tuple[Trials, IntArray]:
+    """Return trials as the harness makes them, and the micro-pairs of each session (R,).
+
+    The first slots of a stretch are the pilot, whose spread settles the number of micro-pairs; a session that needs
+    few does not use its stretch up.
+    """
+    rows, n = order.shape
+    pilot, rest = stretch[:, : 2 * PILOT_ROUNDS], stretch[:, 2 * PILOT_ROUNDS :]
+    ratios = pilot[:, 1::2] - pilot[:, ::2]
+    k = np.array([enough_micro_pairs(spread(list(row)), most) for row in ratios])
+    made = [np.empty((rows, n)) for _ in range(3)]
+    for micro in np.unique(k):
+        chosen = k == micro
+        trials = micro_trials(rest[chosen, : 2 * n * micro], order[chosen], int(micro), rng)
+        for whole, part in zip(made, (trials.log_ratio, trials.baseline, trials.optimized), strict=True):
+            whole[chosen] = part
+    return Trials(made[0], order, made[1], made[2]), k
+
+
+def pilot_slots(n: int, most: int) -> int:
+    """Return the slots `piloted_trials` needs for n trials of at most `most` micro-pairs."""
+    return 2 * PILOT_ROUNDS + 2 * n * most
 
 
 def block_trials(stretch: FloatArray, order: FloatArray, k: int) -> Trials:

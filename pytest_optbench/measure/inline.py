@@ -179,12 +179,11 @@ class InlineRunner:
         rounds = self._rounds(self.plan.rounds[0][:wanted]) or []
         self._warmup_rounds = len(rounds)
         if most > FEWEST and rounds:
-            widest = max(
-                spread([math.log(r[c].wall_s / r[0].wall_s) if r[0].wall_ns and r[c].wall_ns else math.inf
-                        for _, r in rounds])
-                for c in range(1, len(self._order))
-            )  # fmt: skip
-            self.calibration = replace(self.calibration, micro_pairs=enough_micro_pairs(widest, most))
+            needed = max(
+                enough_micro_pairs(spread(_log_ratios(rounds, candidate)), most)
+                for candidate in range(1, len(self._order))
+            )
+            self.calibration = replace(self.calibration, micro_pairs=needed)
             self.plan = self._draw(self.calibration.micro_pairs)
 
     def _draw(self, micro_pairs: int) -> Plan:
@@ -227,6 +226,13 @@ class InlineRunner:
             optimized_cpu_s=_mean([readings[candidate].cpu_seconds_per_call for _, readings in rounds]),
             started_s=started_s,
         )
+
+
+def _log_ratios(rounds: Sequence[tuple[Round, list[Reading]]], candidate: int) -> list[float]:
+    return [
+        math.log(r[candidate].wall_ns / r[0].wall_ns) if r[0].wall_ns and r[candidate].wall_ns else math.inf
+        for _, r in rounds
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:

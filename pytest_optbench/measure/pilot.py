@@ -5,39 +5,51 @@ ten of them make a trial precise enough; on a busy one it takes all that calibra
 pilot is looked at, never which arm is faster, and the number is settled before the first trial, so the decision
 cannot depend on it.
 
-The value of a trial is a mean of two medians, whose standard deviation is about 1.25 / sqrt(k) of that of one
-micro-pair (normal data). The aim `TRIAL_SPREAD` gives an interval of about +-0.5 % at ten trials.
+Two needs are looked at. The value of a trial is a mean of two medians, whose standard deviation is about 1.25 / sqrt(k)
+of that of one micro-pair (normal data); the aim `TRIAL_SPREAD` gives an interval of about +-1 % at ten trials, and
+planned looks add trials where that is not enough. The total time of the arms, which has to agree, is no median: a few
+runs that were interrupted move it, so its scatter counts as well, against `TOTAL_SPREAD`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 PILOT_ROUNDS: Final = 12
 FEWEST: Final = 10
-TRIAL_SPREAD: Final = 0.005
+TRIAL_SPREAD: Final = 0.01
+TOTAL_SPREAD: Final = 0.03
 _MEDIAN: Final = 1.2533  # sd of a median of n normal values, in units of sd / sqrt(n)
 _CAUTION: Final = 1.5  # a spread read off twelve values may well be a third too small
 _MAD: Final = 1.4826
 
 
-def spread(log_ratios: Sequence[float]) -> float:
-    """Return the robust standard deviation (scaled MAD) of the pilot's log ratios; infinity if one is unusable."""
+@dataclass(frozen=True)
+class Spread:
+    """How much one micro-pair scatters: robustly, and with everything that interrupted a run; log units."""
+
+    typical: float
+    total: float
+
+
+def spread(log_ratios: Sequence[float]) -> Spread:
+    """Return the scaled MAD and the standard deviation of the pilot's log ratios; infinity if one is unusable."""
     values = np.asarray(log_ratios, dtype=float)
     if not len(values) or not np.isfinite(values).all():
-        return math.inf
-    return _MAD * float(np.median(np.abs(values - np.median(values))))
+        return Spread(math.inf, math.inf)
+    return Spread(_MAD * float(np.median(np.abs(values - np.median(values)))), float(np.std(values)))
 
 
-def enough_micro_pairs(spread_of_one: float, most: int) -> int:
+def enough_micro_pairs(one: Spread, most: int) -> int:
     """Return an even number of micro-pairs, at least `FEWEST` and at most ``most``, for trials precise enough."""
     if most <= FEWEST:
         return most
-    needed = (_MEDIAN * _CAUTION * spread_of_one / TRIAL_SPREAD) ** 2
+    needed = max((_MEDIAN * _CAUTION * one.typical / TRIAL_SPREAD) ** 2, (one.total / TOTAL_SPREAD) ** 2)
     if not needed < most:  # also for infinity and NaN
         return most
     return min(most, max(FEWEST, 2 * math.ceil(needed / 2)))
