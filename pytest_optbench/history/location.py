@@ -13,7 +13,7 @@ from typing import Any, Final
 from pytest_optbench.store.errors import StoreError
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_SECRET: Final = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
+_SECRET: Final = re.compile(r"(?<=://)[^?#]*@|[?#].*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,20 @@ def locate(uri: str, root: Path | None = None) -> Location:
         raise StoreError(f"a history must be a path or a URI, received {uri!r}; write --optbench-history=DIR")
     if not _SCHEME.match(uri):
         return Location(fs.LocalFileSystem(), str(Path(root or ".", uri).absolute()), shown)
-    with errors(f"the history {shown} cannot be opened", "name a folder, or a URI that pyarrow can open"):
+    cure = "name a folder, or a URI that pyarrow can open"
+    try:
         filesystem, base = fs.FileSystem.from_uri(uri)
+    except Exception as error:  # noqa: BLE001 - whatever a file system finds wrong with it
+        # The error repeats the URI: neither its text nor a traceback with it as the cause may show a password.
+        words = reason(error).replace(uri, shown)
+        raise StoreError(f"the history {shown} cannot be opened: {words}; {cure}") from None
     return Location(filesystem, base, shown)
 
 
 def without_secrets(uri: str) -> str:
     """Return ``uri`` without user, password and query: ``s3://key:secret@bucket/x?region=r`` is ``s3://bucket/x``."""
-    return _SECRET.sub("", uri) if _SCHEME.match(uri) else uri
+    foreign = _SCHEME.match(uri) and not uri.startswith("file:")
+    return _SECRET.sub("", uri) if foreign else uri
 
 
 @contextmanager
