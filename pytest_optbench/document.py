@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from .store.schema import SCHEMA
 from .subject import Subject
 
 _LONGEST_CONFIG = 2000
+_URI = re.compile(r"(?P<before>(?:[\w-]+=)*)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<place>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,11 @@ def command_line(arguments: Sequence[str], root: Path) -> str:
     """Return the pytest command with absolute paths made relative to ``root`` or cut to their last part."""
     words = ["pytest"]
     for argument in arguments:
+        uri = _URI.fullmatch(str(argument))
+        if uri is not None:  # it may hold folders, hosts and passwords
+            last = re.split(r"[/@]", re.split(r"[?#]", uri["place"])[0].rstrip("/"))[-1]
+            words.append(f"{uri['before']}{uri['scheme']}://.../{last}")
+            continue
         head, equals, tail = str(argument).rpartition("=")
         words.append(f"{head}{equals}{_without_folders(tail, root)}")
     return " ".join(word if word.replace(" ", "") == word else repr(word) for word in words)
