@@ -29,11 +29,7 @@ def wrong():
 """
 
 FASTER = ARMS + "\ndef test_gain(optbench):\n    optbench.compare(baseline=slow, optimized=fast)\n"
-# 30 %: these tests are about the gate; a few per cent of luck in memory layout must not decide them.
-UNCHANGED = (
-    ARMS
-    + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=same, min_speedup='30%')\n"
-)
+UNCHANGED = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=same)\n"
 WRONG = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=wrong)\n"
 
 
