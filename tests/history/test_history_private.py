@@ -18,12 +18,12 @@ from pytest_optbench.history.write import write_run
 def test_texts_lose_the_home_folder_and_the_host() -> None:
     """A message, a setting or a note names neither; longer words that only begin alike stay."""
     doc = decision(
-        notes="/home/ada/data on lovelace, /home/adam, lovelace2, lovelace.example.org",
-        diagnostics=[{"code": "lovelace", "level": "warn", "message": "cannot open '/home/ada/x.csv'"}],
-        config={"cache": ["/home/ada"]},
+        notes="/users/ada/data on lovelace, /users/adam, lovelace2, lovelace.example.org",
+        diagnostics=[{"code": "lovelace", "level": "warn", "message": "cannot open '/users/ada/x.csv'"}],
+        config={"cache": ["/users/ada"]},
     )
-    found = scrub(doc, home="/home/ada", host="lovelace.example.org")
-    assert found["notes"] == "~/data on (host), /home/adam, lovelace2, (host)"
+    found = scrub(doc, home="/users/ada", host="lovelace.example.org")
+    assert found["notes"] == "~/data on (host), /users/adam, lovelace2, (host)"
     assert found["diagnostics"] == [{"code": "lovelace", "level": "warn", "message": "cannot open '~/x.csv'"}]
     assert found["config"] == {"cache": ["~"]}
 
@@ -36,7 +36,7 @@ def test_what_identifies_a_decision_is_never_changed() -> None:
         **{k: scrub(doc, "/", "pool")[k] for k in ("code", "summary")},
     }
     for key in ("id", "slug", "title", "group", "verdict", "pairs"):
-        assert scrub(doc, "/home/ada", "pool")[key] == doc[key]
+        assert scrub(doc, "/users/ada", "pool")[key] == doc[key]
 
 
 def test_a_root_home_or_a_nameless_host_change_nothing() -> None:
@@ -73,7 +73,7 @@ def test_the_command_in_a_report_holds_no_place() -> None:
     """A report says that a history was kept, by scheme and last part, not where."""
     given = [
         "--optbench-history=s3://key:secret@bucket/x/runs?region=r&a=b", "-o",
-        "optbench_history=hdfs://host:9000/runs/", "file:///home/ada", "s3://key:secret@", "t.py::test[http://x/y]",
+        "optbench_history=hdfs://host:9000/runs/", "file:///users/ada", "s3://key:secret@", "t.py::test[http://x/y]",
     ]  # fmt: skip
     assert command_line(given, Path("/project")) == (
         "pytest --optbench-history=s3://.../runs -o optbench_history=hdfs://.../runs file://.../ada s3://.../ "

@@ -83,9 +83,8 @@ def test_precedence_is_command_line_then_ini_then_marker_then_call() -> None:
         (["--optbench-max-time=0"], "--optbench-max-time*positive number of seconds*'0'"),
         (["--optbench-cpus=9999"], "--optbench-cpus*may use*'9999'"),
         (["--optbench-seed=-1"], "--optbench-seed*at least 0, received -1"),
-        (["--optbench-base=main"], "--optbench-base: not available in this version*optbench.compare"),
         (["--optbench-isolation=process"], "--optbench-isolation: not available in this version*inline"),
-        (["--optbench-history=x"], "--optbench-history: not available in this version*JSON"),
+        (["--optbench-history=nope://x"], "--optbench-history*nope://x*name a folder"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(bench: Bench, args: list[str], message: str) -> None:
