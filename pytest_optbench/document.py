@@ -99,7 +99,7 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
         "earlier": list(context.earlier),
         "attempt": context.attempt,
         "seed": context.seed,
-        "command": command_line(subject.command, subject.root),
+        "command": command_line(subject.command, subject.root, subject.program),
         "started": context.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seconds": context.seconds,
     }
@@ -132,9 +132,9 @@ def code_of(call: Callable[..., Any], root: Path) -> dict[str, Any]:
     return found
 
 
-def command_line(arguments: Sequence[str], root: Path) -> str:
-    """Return the pytest command with absolute paths made relative to ``root`` or cut to their last part."""
-    words = ["pytest"]
+def command_line(arguments: Sequence[str], root: Path, program: str = "pytest") -> str:
+    """Return the command of ``program`` with absolute paths made relative to ``root`` or cut to their last part."""
+    words = [program]
     for argument in arguments:
         uri = _URI.fullmatch(str(argument))
         if uri is not None:  # it may hold folders, hosts and passwords

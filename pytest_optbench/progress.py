@@ -5,10 +5,11 @@ The line is drawn between trials, never inside a timed region, and only on a ter
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import pytest
 
@@ -99,6 +100,39 @@ def progress_bar(config: pytest.Config, title: str, *, enabled: bool) -> Iterato
         yield Silent()
         return
     line = TerminalLine(reporter, config.pluginmanager.get_plugin("capturemanager"), title)
+    try:
+        yield line
+    finally:
+        line.erase()
+
+
+class _Stream:
+    """A text stream, offering what `TerminalLine` asks of pytest's reporter."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def _tw(self) -> _Stream:
+        return self
+
+    @property
+    def fullwidth(self) -> int:
+        return shutil.get_terminal_size().columns
+
+    def write(self, text: str, *, flush: bool = False) -> None:
+        self._stream.write(text)
+        if flush:
+            self._stream.flush()
+
+
+@contextmanager
+def stream_progress(stream: TextIO, title: str, *, enabled: bool) -> Iterator[Progress]:
+    """Yield a bar on ``stream`` when it is a terminal, else progress that stays silent."""
+    if not enabled or not stream.isatty():
+        yield Silent()
+        return
+    line = TerminalLine(_Stream(stream), None, title)
     try:
         yield line
     finally:

@@ -27,7 +27,7 @@ class Subject:
     """One baseline against one candidate.
 
     ``identity`` is the id of the decision, ``root`` the folder that paths are relative to, ``command`` the
-    pytest arguments of the run. ``description`` holds title, group, rank, expected, notes and risks as the
+    arguments of the run and ``program`` whose they are. ``description`` holds title, group, rank, expected, notes and risks as the
     author gave them.
     """
 
@@ -40,6 +40,7 @@ class Subject:
     optimized: Side
     description: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    program: str = "pytest"
 
 
 def goal_of(settings: Settings) -> Goal:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TextIO
 
-from . import campaign, compare, explain, history, report
+from . import campaign, compare, explain, history, report, run
 
 
 class Command(Protocol):
@@ -20,6 +20,7 @@ class Command(Protocol):
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "run": run,
     "compare": compare,
     "report": report,
     "explain": explain,

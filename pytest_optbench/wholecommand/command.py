@@ -1,0 +1,90 @@
+"""What is run: the words of a command, split as a shell would but run without one unless asked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_SHELL: Final = "/bin/sh"
+_OPERATORS: Final = frozenset(
+    ["|", "||", "|&", "&", "&&", ";", "<", "<<", ">", ">>", "&>", "2>", "2>>", "2>&1"]
+)
+_LARGEST_HASHED: Final = 64 * 2**20
+
+
+class CommandError(ValueError):
+    """A command cannot be run as it is written."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments; ``text`` is what the user wrote, ``program`` the file that is run."""
+
+    text: str
+    words: tuple[str, ...]
+    program: str
+    shell: bool = False
+
+    @classmethod
+    def parse(cls, text: str, cwd: Path, *, shell: bool = False) -> Command:
+        """Return the command ``text`` stands for; raises `CommandError` with the cure.
+
+        Without ``shell`` the words are split by the rules of `shlex` and nothing is expanded. A program without a
+        slash is looked up in PATH, another one relative to ``cwd``.
+        """
+        if "\0" in text or not text.strip():
+            raise CommandError(f"a command must name a program, received {text!r}")
+        if shell:
+            return cls(text, (_SHELL, "-c", text), _SHELL, shell=True)
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            raise CommandError(
+                f"a command must be words with balanced quotes, received {text!r}: {error}"
+            ) from None
+        wrong = [word for word in words if word in _OPERATORS]
+        if wrong:
+            raise CommandError(
+                f"a command is run without a shell, received {text!r} with {wrong[0]!r}; add --shell to run it by "
+                f"{_SHELL}, or put quotes around {wrong[0]!r} if the program is to see it"
+            )
+        return cls(text, words, _program(words[0] if words else "", cwd, text))
+
+    @property
+    def shown(self) -> str:
+        """The command for documents: folders of absolute paths are cut off."""
+        if self.shell:
+            return _cut_folders(self.text)
+        return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in self.words)
+
+    def code(self, cwd: Path) -> dict[str, Any]:
+        """Return name and SHA-256 of the program and of every argument that is a file, in one digest."""
+        digest = hashlib.sha256()
+        for word in (self.program, *self.words[1:]):
+            path = Path(cwd, word)
+            try:
+                if path.is_file() and path.stat().st_size <= _LARGEST_HASHED:
+                    digest.update(hashlib.sha256(path.read_bytes()).digest())
+            except (OSError, ValueError):
+                continue
+            digest.update(b"\0" if path == Path(self.program) else word.encode("utf-8", "surrogateescape"))
+        return {"name": self.shown, "file": None, "line": None, "sha256": digest.hexdigest()}
+
+
+def _program(word: str, cwd: Path, text: str) -> str:
+    found = shutil.which(str(Path(cwd, word))) if "/" in word else shutil.which(word)
+    if not word or found is None:
+        raise CommandError(
+            f"a command must start with a program that can be run, received {text!r}: {word!r} is not one; "
+            "give its path, or add --shell for what only a shell knows"
+        )
+    return os.path.abspath(found)  # noqa: PTH100 - a link keeps its name: some programs look at it
+
+
+def _cut_folders(text: str) -> str:
+    return " ".join(Path(word).name if Path(word).is_absolute() else word for word in text.split(" "))
