@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RUN = pytest.StashKey["tuple[options.Settings, frozenset[str]]"]()
 BENCHMARK = pytest.StashKey["Optbench"]()
+OPTBENCH = pytest.StashKey["type[Optbench]"]()
+"""The class of the fixture where it is another one: set in the children of a measuring run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except options.OptionError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
-    if run[0].enabled:
+    if run[0].enabled and OPTBENCH not in config.stash:
         from .suite import Suite
 
         config.pluginmanager.register(Suite(config, run[0]), "optbench-suite")
@@ -48,7 +50,8 @@ def optbench(request: pytest.FixtureRequest) -> Optbench:
     """Compare two callables, or measure one: ``optbench.compare(baseline=..., optimized=...)``."""
     from .fixture import Optbench
 
-    benchmark = Optbench(request.node, *request.config.stash[RUN])
+    kind = request.config.stash.get(OPTBENCH, Optbench)
+    benchmark = kind(request.node, *request.config.stash[RUN])
     request.node.stash[BENCHMARK] = benchmark
     return benchmark
 

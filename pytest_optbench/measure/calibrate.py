@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from ..core.findings import Finding
 from ..core.orders import MICRO_PAIRS, micro_pairs
-from .arm import Arm, Reading
+from .arm import Reading
 from .clock import Clock, resolution_s
 
 MIN_RUN_S: Final = 1e-3
@@ -28,6 +28,21 @@ MAX_DISAGREEMENT: Final = 2.0
 _SAFETY = 1.2  # aim above the minimum, so that a slightly faster run still reaches it
 _GROWTH = 100  # for readings the clock cannot see
 _ATTEMPTS = 10
+
+
+class Timed(Protocol):
+    """What can be calibrated: an arm of this process, or one in a child."""
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+
+    @property
+    def setup(self) -> object | None:
+        """Not None when every call is timed by itself."""
+
+    def run(self, loops: int, clock: Clock, /) -> Reading:
+        """Return the times of ``loops`` calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,19 @@ class Calibration:
     findings: tuple[Finding, ...] = ()
 
 
-def calibrate(arms: Sequence[Arm], clock: Clock, trial_budget_s: float = math.inf) -> Calibration:
+def calibrate(
+    arms: Sequence[Timed],
+    clock: Clock,
+    trial_budget_s: float = math.inf,
+    *,
+    min_run_s: float = MIN_RUN_S,
+    max_run_s: float = MAX_RUN_S,
+) -> Calibration:
     """Return the loop count and the micro-pairs per trial for ``arms``, the baseline first.
 
     Costs a few runs of each arm; arms of which one takes a second or more run once. Each arm must have been
-    called with `Arm.once` before. ``trial_budget_s`` bounds the micro-pairs, see `rounds_per_trial`. Raises
-    `ArmRaised`.
+    called with `Arm.once` before. ``trial_budget_s`` bounds the micro-pairs, see `rounds_per_trial`;
+    ``min_run_s`` and ``max_run_s`` bound a run, see `needed_loops`. Raises `ArmRaised`.
     """
     resolution = resolution_s(clock)
     readings = [arm.run(1, clock) for arm in arms]
@@ -62,7 +84,7 @@ def calibrate(arms: Sequence[Arm], clock: Clock, trial_budget_s: float = math.in
     for _ in range(_ATTEMPTS):
         if confirmed:
             break
-        loops = needed_loops(readings, resolution)
+        loops = needed_loops(readings, resolution, min_run_s, max_run_s)
         again = [arm.run(loops, clock) for arm in arms]
         confirmed = all(_agree(one, two) for one, two in zip(readings, again, strict=True))
         readings = again
@@ -91,10 +113,16 @@ def rounds_per_trial(costs: Sequence[float], trial_budget_s: float = math.inf) -
     return min(wanted, max(affordable, MICRO_PAIRS[0]))
 
 
-def needed_loops(readings: Sequence[Reading], resolution: float) -> int:
+def needed_loops(
+    readings: Sequence[Reading],
+    resolution: float,
+    min_run_s: float = MIN_RUN_S,
+    max_run_s: float = MAX_RUN_S,
+) -> int:
     """Return the loop count that ``readings`` of all arms (with one loop count) ask for, at least 1.
 
-    Long enough for the slowest arm and for the clock on the fastest one, within `MAX_RUN_S` per run.
+    At least ``min_run_s`` seconds for the slowest arm and long enough for the clock on the fastest one, within
+    ``max_run_s`` per run.
     """
     loops = readings[0].loops
     fastest = min(reading.wall_s for reading in readings)
@@ -103,10 +131,10 @@ def needed_loops(readings: Sequence[Reading], resolution: float) -> int:
         wanted = float(loops * _GROWTH)
     else:
         per_clock = MIN_STEPS * resolution / fastest
-        wanted = loops * max(MIN_RUN_S / _slowest(readings), per_clock)
+        wanted = loops * max(min_run_s / _slowest(readings), per_clock)
         if wanted > 1:  # a call that is long enough by itself needs no margin: a second would double the cost
             wanted *= _SAFETY
-    affordable = loops * MAX_RUN_S / costliest if costliest > 0 else math.inf
+    affordable = loops * max_run_s / costliest if costliest > 0 else math.inf
     return max(1, math.ceil(min(wanted, affordable)))
 
 
@@ -120,7 +148,7 @@ def _agree(one: Reading, two: Reading) -> bool:
 
 
 def _findings(
-    arms: Sequence[Arm], readings: Sequence[Reading], resolution: float, confirmed: bool
+    arms: Sequence[Timed], readings: Sequence[Reading], resolution: float, confirmed: bool
 ) -> list[Finding]:
     found = []
     for arm, reading in zip(arms, readings, strict=True):

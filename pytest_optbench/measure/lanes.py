@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core.equivalence import Equivalence
+from ..core.findings import Finding
 from ..core.pairs import Trial
-from .equivalence import Equivalence
 from .memory import MemoryUse
 
 
@@ -19,8 +20,9 @@ class Lane:
     ``arguments`` are the pytest arguments of a child: those of the parent run as they were given; which
     benchmarks it runs is told over its channel. ``environment`` is complete but for what varies per pair.
     ``arm`` is the arm of ``optbench.compare`` that children of this lane measure, None for each in turn.
-    Children report every module they imported from below ``tree`` and every one with a top-level name in
-    ``names``. ``interpreter`` is the command line before the pytest arguments.
+    Children report every module they imported from below ``tree`` (or from below the folder named by
+    ``OPTBENCH_OTHER_TREE`` in their environment) and every one with a top-level name in ``names``.
+    ``interpreter`` is the command line before the pytest arguments, see `child.command`.
     """
 
     name: str
@@ -83,8 +85,9 @@ class Sampled:
     """One benchmark in one pair.
 
     ``trials``, ``equality`` are by lane, for all lanes but the first, which is the baseline; ``memory``,
-    ``metrics`` (what the test recorded) and ``info`` (the ``benchmark`` fixture's group, name, extra_info) by
-    lane for all. ``equality`` is empty where results were not to be compared. ``shortest_run_s`` is the
+    ``metrics`` (what the test recorded) and ``info`` by lane for all: ``keys`` (of the test's
+    optbench marker and call), ``config``, ``arm``, and what the ``benchmark`` fixture holds (``group``, ``name``,
+    ``extra_info``). ``equality`` is empty where results were not to be compared. ``shortest_run_s`` is the
     shortest timed run in seconds.
     """
 
@@ -97,7 +100,7 @@ class Sampled:
     equality: Mapping[str, Equivalence] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     info: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

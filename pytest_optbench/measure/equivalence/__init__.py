@@ -17,8 +17,8 @@ What cannot be compared (an iterator, a lock, an ``==`` that raises) is a differ
 nothing passes unseen.
 """
 
-from .check import check
+from .check import check, difference_of
 from .difference import Difference
 from .walk import compare
 
-__all__ = ["Difference", "check", "compare"]
+__all__ = ["Difference", "check", "compare", "difference_of"]

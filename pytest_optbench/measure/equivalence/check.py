@@ -50,13 +50,13 @@ def _check_one(arms: Arms, candidate: Arm, equal: Equal | None) -> Equivalence:
     expected = baseline.once()
     actual = candidate.once()
     with arms.limit.interruptible():
-        difference = _difference(expected, actual, equal)
+        difference = difference_of(expected, actual, equal)
     if difference is None:
         return Equivalence(True, True, how, None, tuple(_suspicions(candidate, expected, actual)))
     message = f"{candidate.name} differs from baseline at {difference}" if equal is None else difference
     again = baseline.once()
     with arms.limit.interruptible():
-        unstable = _difference(expected, again, equal) is not None
+        unstable = difference_of(expected, again, equal) is not None
     if unstable:
         message += (
             "; the baseline does not agree with itself from one call to the next either: "
@@ -65,7 +65,7 @@ def _check_one(arms: Arms, candidate: Arm, equal: Equal | None) -> Equivalence:
     return Equivalence(True, False, how, message)
 
 
-def _difference(expected: Any, actual: Any, equal: Equal | None) -> str | None:
+def difference_of(expected: Any, actual: Any, equal: Equal | None) -> str | None:
     """Return how the results differ, None if they do not."""
     if equal is None:
         found: Difference | None = compare(expected, actual)
