@@ -19,6 +19,7 @@ from .core.equivalence import Equivalence
 from .core.findings import Finding
 from .core.goal import Goal
 from .core.judge import LookResult, look_candidates
+from .core.metrics import Metric, Samples, judge
 from .core.pairs import Pairs, Trial
 from .core.sequential import Schedule
 from .measure.memory import MemoryUse
@@ -55,6 +56,7 @@ class Record:
     looks: list[LookResult] = field(default_factory=list)
     equivalence: Equivalence = field(default_factory=Equivalence)
     findings: list[Finding] = field(default_factory=list)
+    metrics: list[tuple[Metric, Samples]] = field(default_factory=list)
 
     @property
     def stopped(self) -> bool:
@@ -134,6 +136,7 @@ class Comparison:
             load=self.measured.load,
             steal=self.measured.steal,
             clock_resolution=self.measured.clock_resolution,
+            metrics=[judge(metric, samples) for metric, samples in record.metrics],
         )
 
     def estimate(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from .measure.record import record
 from .options import DESCRIPTION_KEYS, OptionError, Settings, benchmark_settings, parse_time_saved
 
 if TYPE_CHECKING:
@@ -100,9 +101,10 @@ class Optbench:
         return decisions if isinstance(optimized, Mapping) else next(iter(decisions.values()))
 
     def measure(self, work: ArmLike, *, setup: ArmLike | None = None, **keys: Any) -> None:
-        """Run ``work`` once; under ``--optbench`` fail, since there is no second version to compare it with.
+        """Measure ``work``, which ``--optbench-base=REV`` compares with the same test at another revision.
 
-        Comparing with another revision (``--optbench-base=REV``) is still to come.
+        Under ``--optbench`` without a base it fails, since there is nothing to compare with; without
+        ``--optbench`` it runs ``work`` once.
         """
         self._once("measure")
         _callable(work, "work")
@@ -113,9 +115,11 @@ class Optbench:
             call_once(work, setup)
             return
         self._fail(
-            "optbench: measure() has nothing to compare with: it judges one callable across git revisions, "
-            "which this version cannot do yet; within one run use optbench.compare(baseline=..., optimized=...)"
+            "optbench: measure() has nothing to compare with: it judges one callable across git revisions; add "
+            "--optbench-base=REV, or compare within one run: optbench.compare(baseline=..., optimized=...)"
         )
+
+    record = staticmethod(record)
 
     def conclude(self) -> None:
         """Fail the test when its verdict was swallowed or nothing was compared; for the plugin's hook."""

@@ -22,9 +22,12 @@ from .document import code_of, function_name
 from .measure.arm import Arms
 from .measure.equivalence import check
 from .measure.errors import ArmRaised, MeasureError, TimeLimitReached
+from .measure.garbage import equal_collector_state
 from .measure.inline import InlineRunner
 from .measure.lock import measuring_lock
-from .measure.observe import observe
+from .measure.memory import MemoryWatch
+from .measure.observe import memory_again, observe, record_pairs
+from .measured_metrics import MEMORY_ROUNDS, memory, much_more_memory, recorded
 from .options import Settings
 from .progress import Progress
 from .results import Outcome, Result, conclude, prepare
@@ -97,31 +100,48 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
     runner: InlineRunner | None = None
     try:
         progress.phase("checking results")
-        with run.timed("equivalence_s"):
+        with run.timed("equivalence_s"), MemoryWatch() as watch, equal_collector_state():
             for arm in arms:  # first of all: what an arm changes once it would not change again
-                seen = observe(arm)
+                seen = observe(arm, watch)
                 run.memory[arm.name] = seen.memory
                 run.findings += seen.findings
             _check(benchmark, arms, run, "before timing")
+            _memory(benchmark.settings.max_memory, arms, watch, run)
         if run.different:
             return
         progress.phase("calibrating")
         with InlineRunner(arms, looks=run.plan.looks, seed=seed, cpus=benchmark.settings.cpus) as runner:
             _trials(runner, run, progress)
-        progress.phase("checking results again")
         with run.timed("equivalence_s"):
+            if arms.recordings.noisy:
+                progress.phase("recording metrics")
+                record_pairs(arms, run.plan.looks[0], seed)
+            progress.phase("checking results again")
             _check(benchmark, arms, run, "after timing")
     except ArmRaised as error:
         run.forbid("arm-raised", str(error))
         run.traceback = "".join(traceback.format_exception(error.original))
     except TimeLimitReached as error:
         run.forbid("time-limit", str(error))
+    for name, record in run.records.items():
+        record.metrics += recorded(arms.recordings, name)
     if runner is not None:
         run.findings += runner.findings
         run.overhead |= runner.overhead
         if any(f.level == "error" for f in runner.findings):
             run.reasons.append("invalid-measurement")
         run.measured = _measured(runner, list(run.records))
+
+
+def _memory(margin: float | None, arms: Arms, watch: MemoryWatch, run: Comparison) -> None:
+    """Look at the memory of further calls where it is judged, else warn of much more of it."""
+    later = memory_again(arms, watch, MEMORY_ROUNDS) if margin is not None else {}
+    for name, record in run.records.items():
+        first = run.memory["baseline"], run.memory[name]
+        if margin is None:
+            record.findings += much_more_memory(*first)
+        else:
+            record.metrics += memory(margin, first, (later["baseline"], later[name]))
 
 
 def _check(benchmark: Benchmark, arms: Arms, run: Comparison, when: str) -> None:

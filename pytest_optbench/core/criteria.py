@@ -13,7 +13,7 @@ from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.metrics import MetricResult
 from pytest_optbench.core.sequential import MIN_PAIRS
-from pytest_optbench.core.wording import p_value, percent, quantity, short_percent, times
+from pytest_optbench.core.wording import change, p_value, percent, quantity, short_percent, times
 
 
 @dataclass(frozen=True)
@@ -130,17 +130,13 @@ def metric_change(result: MetricResult) -> str:
     """Return both values and the change with its interval; why it is open, where it is."""
     unit = result.metric.unit
     old, new = quantity(result.baseline, unit), quantity(result.optimized, unit)
-    change, low, high = result.change
+    found, low, high = result.change
     text = f"{old} to {new}"
-    if change is not None:
-        text += f", {_signed(change)}"
+    if found is not None:
+        text += f", {change(found)}"
     if low is not None and high is not None:
-        text += f" [{_signed(low)}, {_signed(high)}]"
+        text += f" [{change(low)}, {change(high)}]"
     return text if result.message is None else f"{text}: {result.message}"
-
-
-def _signed(fraction: float) -> str:
-    return f"{'+' if fraction >= 0.0 else ''}{percent(fraction)}"
 
 
 def _bound_row(name: str, saved: float | None, goal: Goal, passed: bool) -> Criterion:

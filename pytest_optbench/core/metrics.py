@@ -4,7 +4,8 @@ A metric may become worse by ``margin`` (a fraction of the baseline) and no more
 excess: how much worse the optimized value is than that, so at most 0 when the margin is kept.
 
 * Exact values (counts) have no noise to average away: the excess of every optimized value against every
-  baseline value counts. All at most 0: within; all above 0: worse; else they differ from call to call, and open.
+  baseline value counts, or that of every pair where there are only pairs. All at most 0: within; all above 0:
+  worse; else they differ from call to call, and it is open.
 * Other values are measured in pairs of calls; a plain paired t interval (95 %) of the excess decides in the same
   way. Below `MIN_PAIRS` pairs it is open.
 
@@ -15,8 +16,9 @@ an intersection of tests keeps the level of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -185,7 +187,7 @@ def _outcome(
         return "open", f"recorded by {who}"
     if not exact and len(samples.pairs) < MIN_PAIRS:
         return "open", f"{len(samples.pairs)} pairs of calls were observed, {MIN_PAIRS} are needed"
-    intervals = list(_exact_excess(metric, old, new) if exact else _mean_excess(metric, samples.pairs))
+    intervals = list(_exact_excess(metric, samples) if exact else _mean_excess(metric, samples.pairs))
     if any(low > 0.0 for low, _ in intervals):
         return "worse", None
     if all(high <= 0.0 for _, high in intervals):
@@ -200,16 +202,15 @@ def _directions(metric: Metric) -> tuple[int, ...]:
     return {"lower": (1,), "higher": (-1,), "same": (1, -1)}[metric.better]
 
 
-def _exact_excess(
-    metric: Metric, old: tuple[float, ...], new: tuple[float, ...]
-) -> Iterator[tuple[float, float]]:
+def _exact_excess(metric: Metric, samples: Samples) -> Iterator[tuple[float, float]]:
     """Yield the least and the largest excess over all values, per bad direction."""
     margin = 0.0 if metric.better == "same" else metric.margin or 0.0
+    compared: Iterable[tuple[float, float]] = samples.pairs
+    if samples.baseline or samples.optimized:
+        compared = product(set(samples.all_baseline), set(samples.all_optimized))
+    differences = [(b - a, max(margin * abs(a) * (1.0 + _ROUNDING), metric.floor)) for a, b in compared]
     for sign in _directions(metric):
-        excess = []
-        for a in set(old):
-            allowed = max(margin * abs(a) * (1.0 + _ROUNDING), metric.floor)
-            excess += [sign * (b - a) - allowed for b in set(new)]
+        excess = [sign * difference - allowed for difference, allowed in differences]
         yield min(excess), max(excess)
 
 

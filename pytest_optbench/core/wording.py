@@ -18,6 +18,13 @@ def short_percent(fraction: float) -> str:
     return f"{100.0 * fraction:.6g} %"
 
 
+def change(fraction: float) -> str:
+    """Return a change with its sign: 0.031 -> "+3.10 %", 41.5 -> "42.5x as much"."""
+    if fraction >= 10.0:
+        return f"{1.0 + fraction:.3g}x as much"
+    return f"{'+' if fraction >= 0.0 else ''}{percent(fraction)}"
+
+
 def times(ratio: float) -> str:
     """Return a ratio with its sign of multiplication: 1.1103 -> "1.110x"."""
     return f"{ratio:.3f}x" if math.isfinite(ratio) else "n/a"

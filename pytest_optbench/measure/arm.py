@@ -19,6 +19,7 @@ from .clock import Clock
 from .errors import ArmRaised, InvalidArm
 from .forks import ForkGuard, forks_so_far
 from .layout import Place, as_it_comes
+from .record import Recordings
 from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -105,8 +106,12 @@ class Arm:
         *,
         loop: EventLoop | None = None,
         limit: TimeLimit | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
-        """Check ``call`` and ``setup`` without calling them; every call happens within ``limit``."""
+        """Check ``call`` and ``setup`` without calling them; every call happens within ``limit``.
+
+        What fresh, untimed calls record goes into ``recordings``.
+        """
         _check_callable(f"arm {name!r}", call)
         if setup is not None:
             _check_callable("setup", setup)
@@ -119,6 +124,7 @@ class Arm:
         self._takes_value = _takes_setup_value(name, call, has_setup=setup is not None)
         self._loop = loop if loop is not None else EventLoop()
         self._limit = limit if limit is not None else TimeLimit(None)
+        self._recordings = recordings if recordings is not None else Recordings()
         self._guard = ForkGuard()
         self._forks = False
         self._stage = "arm"
@@ -141,7 +147,7 @@ class Arm:
         nothing ran: an awaitable of a plain function, a generator.
         """
         forks = forks_so_far()
-        with self._shield():
+        with self._recordings.listening(self.name), self._shield():
             if self.is_async:
                 result = self._loop.run(self._once_async())
             else:
@@ -296,11 +302,14 @@ class Arms:
         if not candidates:
             raise InvalidArm("a benchmark needs at least one candidate, received {}; name one")
         self.limit = TimeLimit(max_time_s)
+        self.recordings = Recordings()
         self._loop = EventLoop()
-        self.baseline = Arm("baseline", baseline, setup, loop=self._loop, limit=self.limit)
-        self.candidates = tuple(
-            Arm(name, call, setup, loop=self._loop, limit=self.limit) for name, call in candidates.items()
-        )
+
+        def arm(name: str, call: Callback) -> Arm:
+            return Arm(name, call, setup, loop=self._loop, limit=self.limit, recordings=self.recordings)
+
+        self.baseline = arm("baseline", baseline)
+        self.candidates = tuple(arm(name, call) for name, call in candidates.items())
 
     def __iter__(self) -> Iterator[Arm]:
         """Yield the baseline, then the candidates in order."""

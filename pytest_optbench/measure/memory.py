@@ -1,8 +1,8 @@
 """Memory: the peak of the whole process tree during one untimed call.
 
-A process of its own (`memory_sampler`) samples the tree while the arm runs. Where the kernel tells (Linux),
-it adds up PSS: pages shared by several processes are shared out among them, so that eight workers on one copy
-count one copy. Elsewhere it adds up RSS, which counts shared pages in every process.
+A process of its own (`memory_sampler`) samples the tree while an arm runs; one serves all arms of a benchmark.
+Where the kernel tells (Linux), it adds up PSS: pages shared by several processes are shared out among them, so that
+eight workers on one copy count one copy. Elsewhere it adds up RSS, which counts shared pages in every process.
 
 What lives shorter than the sampling interval is missed. When no child process was seen, the kernel's own
 high-water mark of this process closes that gap (reading it anew means resetting it, so ``ru_maxrss`` of the
@@ -15,11 +15,13 @@ import ctypes
 import gc
 import json
 import os
+import select
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from . import memory_sampler
 from .arm import Arm
@@ -42,29 +44,93 @@ class MemoryUse:
     samples: int
 
 
-def measure_memory(arm: Arm) -> MemoryUse:
-    """Return the memory use of one fresh, untimed call of ``arm``, its setup included.
+class MemoryWatch:
+    """Measures the memory of arms, with one watching process for all of them; a context manager.
 
-    The result of the call is alive for the last sample. Starting the watching process takes about as long as
-    starting Python. Raises `ArmRaised`.
+    The process starts while the caller does something else, is waited for at the first measurement, and is
+    gone when the context ends. One that died is started again for the next arm.
     """
-    gc.collect()
-    _return_free_memory()
-    command = [sys.executable, "-I", memory_sampler.__file__, str(os.getpid())]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as watcher:
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the watching process without waiting for it."""
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the watching process."""
+        self._end()
+
+    def measure(self, arm: Arm) -> MemoryUse:
+        """Return the memory use of one fresh, untimed call of ``arm``, its setup included.
+
+        The result of the call is alive for the last sample. Raises `ArmRaised`.
+        """
+        gc.collect()
+        _return_free_memory()
+        if self._ask("start") is None:  # it died meanwhile
+            self._end()
+            self._start()
+            self._ask("start")
         try:
-            assert watcher.stdout is not None
-            watcher.stdout.readline()
             high_water = _HighWater()
             result = arm.once()
             growth = high_water.growth()
-            seen = _finish(watcher)
-            del result
-        finally:
-            watcher.kill()
-    if seen is None:
+        except BaseException:
+            self._end()
+            raise
+        seen = self._ask("stop")
+        del result
+        return _use(seen, growth)
+
+    def _start(self) -> None:
+        # Finding the installed packages takes a while; only psutil lives there.
+        bare = ["-S"] if memory_sampler.standalone() else []
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", *bare, memory_sampler.__file__, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    def _ask(self, line: str) -> str | None:
+        """Return the answer of the watching process to ``line``; None when it gives none."""
+        if self._process is None:
+            return None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{line}\n".encode())
+            if os.name == "posix" and not select.select([self._process.stdout], [], [], _END_S)[0]:
+                return None
+            return self._process.stdout.readline().decode() or None
+        except OSError:
+            return None
+
+
+def measure_memory(arm: Arm) -> MemoryUse:
+    """Return the memory use of one fresh, untimed call of ``arm``; raises `ArmRaised`."""
+    with MemoryWatch() as watch:
+        return watch.measure(arm)
+
+
+def _use(answer: str | None, growth: int | None) -> MemoryUse:
+    """Return what the watching process saw, with ``growth`` of the kernel's mark where it applies."""
+    try:
+        seen: dict[str, Any] = json.loads(answer or "")
+    except ValueError:
         return MemoryUse(None, None, "not measured: the watching process gave no answer", 0)
     peak = seen["peak"]
     how = f"{seen['kind']} of the process tree, sampled about every {memory_sampler.INTERVAL_S * 1000:g} ms"
@@ -72,16 +138,6 @@ def measure_memory(arm: Arm) -> MemoryUse:
         peak = max(peak, seen["before"] + growth)
         how += ", and the kernel's high-water mark"
     return MemoryUse(peak, max(0, peak - seen["before"]), how, seen["samples"])
-
-
-def _finish(watcher: subprocess.Popen[str]) -> dict[str, Any] | None:
-    """Return the report of the watching process; None when it has none."""
-    try:
-        output, _ = watcher.communicate("\n", timeout=_END_S)
-        seen: dict[str, Any] = json.loads(output)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return seen
 
 
 class _HighWater:

@@ -2,24 +2,35 @@
 
     python memory_sampler.py PID
 
-It prints a line when it has taken its first sample, samples until a line (or the end) comes on standard input
-or the watched process is gone, then prints one JSON object: ``kind`` ("PSS" or "RSS"), ``before``, ``peak``,
-``samples`` and ``saw_children``. Being a process, it needs no turn of the watched interpreter's lock and adds
-no thread there, which would make forking unsafe. Standard library only on Linux, psutil elsewhere.
+Lines on standard input direct it: ``start`` takes a first sample, answers ``ready`` and goes on sampling; ``stop``
+takes a last sample and answers with one line of JSON: ``kind`` ("PSS" or "RSS"), ``before``, ``peak``, ``samples``
+and ``saw_children``. It leaves when the input ends or the watched process is gone. Being a process, it needs no turn
+of the watched interpreter's lock and adds no thread there, which would make forking unsafe. Standard library only on
+Linux, psutil elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 INTERVAL_S = 0.005
+_IDLE_S = 1.0
 _PROC = Path("/proc")
+
+
+@cache
+def standalone() -> bool:
+    """Return whether the kernel tells everything, so that psutil is not needed."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 def pss(pid: int) -> int | None:
@@ -36,7 +47,7 @@ def rss(pid: int) -> int:
     try:
         status = (_PROC / str(pid) / "status").read_text()
     except OSError:
-        return _psutil_rss(pid)
+        return 0 if standalone() else _psutil_rss(pid)
     return next((_kib(line) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
 
 
@@ -49,7 +60,7 @@ def descendants(pid: int) -> list[int]:
         try:
             lists = [(task / "children").read_text() for task in (_PROC / str(parent) / "task").iterdir()]
         except OSError:
-            if parent != pid:
+            if parent != pid or standalone():
                 continue  # it ended meanwhile
             return _psutil_descendants(pid)
         children = [int(child) for text in lists for child in text.split()]
@@ -108,28 +119,47 @@ class Sampler:
         return json.dumps({name: getattr(self, name) for name in names})
 
 
+def watch(pid: int, lines: queue.SimpleQueue[str], answer: Callable[[str], None]) -> None:
+    """Do what ``lines`` say about process ``pid`` until they end or it is gone, see the module."""
+    sampler: Sampler | None = None
+    pause = _IDLE_S
+    while os.getppid() == pid:
+        try:
+            line = lines.get(timeout=pause)
+        except queue.Empty:
+            line = ""
+        began = time.perf_counter()
+        if line == "start":
+            sampler = Sampler(pid)
+            answer("ready")
+        elif line == "end":
+            return
+        elif sampler is not None:
+            sampler.sample()
+            if line == "stop":
+                answer(sampler.report())
+                sampler = None
+        # Adding up large processes takes long; never spend more than a third of the time on it.
+        pause = _IDLE_S if sampler is None else max(INTERVAL_S, 2 * (time.perf_counter() - began))
+
+
 def main() -> None:
     """Watch the process named on the command line, see the module."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the watched program to handle
-    watched = int(sys.argv[1])
-    sampler = Sampler(watched)
-    over = threading.Event()
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def wait_for_the_end() -> None:
-        sys.stdin.readline()
-        over.set()
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line.strip())
+        lines.put("end")
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    pause = INTERVAL_S
-    while not over.wait(pause) and os.getppid() == watched:
-        began = time.perf_counter()
-        sampler.sample()
-        # Adding up large processes takes long; never spend more than a third of the time on it.
-        pause = max(INTERVAL_S, 2 * (time.perf_counter() - began))
-    sampler.sample()
-    sys.stdout.write(sampler.report() + "\n")
+    def answer(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    threading.Thread(target=read, daemon=True).start()
+    watch(int(sys.argv[1]), lines, answer)
+    os._exit(0)  # nothing is left to tidy up, and somebody waits
 
 
 if __name__ == "__main__":

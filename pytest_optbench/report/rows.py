@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ..core.wording import quantity, short_percent
+from ..core.wording import change, quantity, short_percent
 from .units import (
     UNKNOWN,
     both,
@@ -185,9 +185,9 @@ def _change(metric: Mapping[str, Any]) -> str:
     found, low, high = (metric.get(key) for key in ("ratio", "ci_low", "ci_high"))
     if not isinstance(found, int | float) or not found:
         return UNKNOWN
-    text = percent(1.0 / found - 1.0, sign=True)
+    text = change(1.0 / found - 1.0)
     if isinstance(low, int | float) and isinstance(high, int | float) and low and high:
-        text += f" [{percent(1.0 / high - 1.0, sign=True)}, {percent(1.0 / low - 1.0, sign=True)}]"
+        text += f" [{change(1.0 / high - 1.0)}, {change(1.0 / low - 1.0)}]"
     return text
 
 

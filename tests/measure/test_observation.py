@@ -22,12 +22,19 @@ import numpy as np
 import pytest
 
 from pytest_optbench.measure import ArmRaised, memory_sampler
-from pytest_optbench.measure.arm import Arm
-from pytest_optbench.measure.memory import measure_memory
-from pytest_optbench.measure.observe import observe
+from pytest_optbench.measure.arm import Arm, Arms
+from pytest_optbench.measure.memory import MemoryWatch, measure_memory
+from pytest_optbench.measure.observe import Observation, memory_again, record_pairs
+from pytest_optbench.measure.observe import observe as observe_with
 from pytest_optbench.measure.statewatch import watched_state
 
 MIB = 2**20
+
+
+def observe(arm: Arm) -> Observation:
+    """Observe one arm with a watching process of its own."""
+    with MemoryWatch() as watch:
+        return observe_with(arm, watch)
 
 
 def use_memory(mebibytes: int) -> bytes:
@@ -104,13 +111,92 @@ def test_an_arm_that_kills_the_watcher_is_not_an_error():
     assert use.how == "not measured: the watching process gave no answer"
 
 
+def test_one_watching_process_serves_all_arms():
+    """Measuring several arms starts one process, which is gone at the end; each arm has levels of its own."""
+    seen: list[list[int]] = []
+
+    def holding(mebibytes: int):
+        def arm() -> bytes:
+            seen.append(memory_sampler.descendants(os.getpid()))
+            return b"x" * (mebibytes * MIB)
+
+        return arm
+
+    before = memory_sampler.descendants(os.getpid())
+    with MemoryWatch() as watch:
+        uses = [watch.measure(Arm(str(size), holding(size))) for size in (30, 5, 60)]
+    assert memory_sampler.descendants(os.getpid()) == before
+    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0]) == len(before) + 1
+    for use, size in zip(uses, (30, 5, 60), strict=True):
+        assert abs(use.extra_bytes - size * MIB) < 4 * MIB
+
+
+def test_the_watching_process_is_started_again_after_a_failure():
+    """An arm that raised, or that killed the watching process, does not cost the next arm its measurement."""
+
+    def failing() -> None:
+        raise ValueError("no")
+
+    def kill() -> None:
+        for pid in memory_sampler.descendants(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+
+    with MemoryWatch() as watch:
+        with pytest.raises(ArmRaised):
+            watch.measure(Arm("a", failing))
+        assert watch.measure(Arm("b", lambda: b"x" * (20 * MIB))).extra_bytes > 15 * MIB
+        assert watch.measure(Arm("c", kill)).extra_bytes is None
+        assert watch.measure(Arm("d", lambda: b"x" * (20 * MIB))).extra_bytes > 15 * MIB
+
+
+def test_memory_of_further_calls_is_measured_in_turns(capsys):
+    """Each round measures every arm once, in their order; nothing they print appears."""
+    order: list[str] = []
+
+    def called(name: str):
+        def arm() -> None:
+            order.append(name)
+            print("loud")
+
+        return arm
+
+    with Arms(called("a"), {"b": called("b")}) as arms, MemoryWatch() as watch:
+        uses = memory_again(arms, watch, 2)
+    assert order == ["a", "b", "a", "b"]
+    assert {name: len(found) for name, found in uses.items()} == {"baseline": 2, "b": 2}
+    assert capsys.readouterr().out == ""
+
+
+def test_rounds_of_recording_calls_are_balanced():
+    """Over an even number of rounds every arm is called as often first as last, in an order drawn from the seed."""
+
+    def orders(seed: int) -> list[str]:
+        order: list[str] = []
+        with Arms(lambda: order.append("a"), {"b": lambda: order.append("b")}) as arms:
+            record_pairs(arms, 10, seed)
+            assert len(arms.recordings.pairs) == 10
+        return ["".join(order[i : i + 2]) for i in range(0, 20, 2)]
+
+    assert orders(3) == orders(3)
+    assert orders(3).count("ab") == orders(3).count("ba") == 5
+    assert len({tuple(orders(seed)) for seed in range(6)}) > 1
+
+
+def test_rounds_end_when_the_time_is_over():
+    """No further round begins past the soft limit."""
+    with Arms(lambda: time.sleep(0.02), {"b": lambda: None}, max_time_s=0.05) as arms:
+        record_pairs(arms, 1000, 1)
+    assert 1 <= len(arms.recordings.pairs) < 10
+
+
 def test_the_watcher_leaves_when_the_watched_process_dies():
     """A watching process whose parent was killed ends by itself, even if a forked sibling keeps its pipe."""
     code = (
         "import os, subprocess, sys\n"
         f"w = subprocess.Popen([sys.executable, '-I', {memory_sampler.__file__!r}, str(os.getpid())],\n"
         "    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[int(sys.argv[1])])\n"
-        "w.stdout.readline(); print(w.pid, flush=True); os.kill(os.getpid(), 9)"
+        "w.stdin.write('start\\n'); w.stdin.flush(); w.stdout.readline(); os.kill(os.getpid(), 9)"
     )
     # Everybody who lives holds the writing end of this pipe; reading ends when all are gone.
     reading, writing = os.pipe()
@@ -314,6 +400,7 @@ def test_children_nobody_waited_for_are_a_warning():
         import os, sys, time
         sys.path[:0] = {sys.path!r}
         from pytest_optbench.measure.arm import Arm
+        from pytest_optbench.measure.memory import MemoryWatch
         from pytest_optbench.measure.observe import observe
 
         def forks():
@@ -321,8 +408,9 @@ def test_children_nobody_waited_for_are_a_warning():
                 os._exit(0)
             time.sleep(0.3)
 
-        for finding in observe(Arm("a", forks)).findings:
-            print(finding.code, finding.level, finding.message)
+        with MemoryWatch() as watch:
+            for finding in observe(Arm("a", forks), watch).findings:
+                print(finding.code, finding.level, finding.message)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=60
