@@ -11,12 +11,13 @@ def add_parser(commands: Any) -> None:
     """Declare the subcommand."""
     parser = commands.add_parser("report", help="write all documents of a folder again from its JSON files")
     parser.add_argument("folder", type=Path, help="the report folder")
+    parser.add_argument("--png", action="store_true", help="draw PNG pictures as well (extra: report)")
     parser.add_argument("--templates", type=Path, help="folder with templates that replace the shipped ones")
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Write every document and the index; raises `StoreError`."""
-    from ..report import write_decision, write_index
+    from ..report import write_decision, write_index, write_pictures
     from ..report.templating import check_templates
     from ..store.errors import StoreError
     from ..store.folder import read_folder
@@ -31,5 +32,7 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     index = write_index(folder, templates)
     for warning in index.warnings:
         err.write(f"optbench: warning: {warning}\n")
+    if chosen.png:
+        write_pictures(folder, read_folder(folder).ordered())
     out.write(f"{len(decisions)} decisions written again in {folder}\n")
     return 0

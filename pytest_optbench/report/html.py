@@ -21,11 +21,18 @@ from .family import Doc
 SCHEMA: Final = "optbench/report/1"
 """The version of the data embedded in the page."""
 
-SIGNIFICANT: Final = 7
+SIGNIFICANT: Final = 6
 """Digits kept of the numbers in the embedded data; the JSON file of a decision holds all of them."""
 
-LEFT_OUT: Final = frozenset({"runs", "control"})
-"""Keys of a pair that the embedded data leaves out; the JSON file of a decision holds them."""
+FIGURES: Final = (
+    "id", "slug", "title", "group", "rank", "goal", "verdict", "reasons", "margin", "confidence", "expected",
+    "baseline", "optimized", "ratio", "tests", "total_time", "looks", "control", "p_sequential", "p_adjusted",
+    "attempt", "started",
+)  # fmt: skip
+"""Keys of a decision in the embedded data; what else it says is in the page as text."""
+
+PAIR: Final = ("index", "order", "baseline_s", "optimized_s", "log_ratio", "weight", "started_s")
+"""Columns of the pairs in the embedded data; the JSON file of a decision holds the single runs as well."""
 
 
 def html_report(docs: Sequence[Doc], warnings: Sequence[str] = (), templates: Path | None = None) -> str:
@@ -51,6 +58,7 @@ def html_report(docs: Sequence[Doc], warnings: Sequence[str] = (), templates: Pa
         "counts_by_verdict": family.counts(docs),
         "groups": groups(docs),
         "scale": _safe(forest.scale()),
+        "definitions": _safe(svg.DEFINITIONS),
         "policy": policy(style, script),
         "style": _safe(style),
         "script": _safe(script),
@@ -85,12 +93,10 @@ def policy(style: str, script: str) -> str:
 
 
 def data_text(docs: Sequence[Doc]) -> str:
-    """Return the embedded data as ASCII JSON: the decisions without single runs, numbers shortened."""
+    """Return the embedded data as ASCII JSON: the figures of the decisions, pairs as columns, numbers shortened."""
     decisions = [
-        {
-            **doc,
-            "pairs": [{k: v for k, v in pair.items() if k not in LEFT_OUT} for pair in doc["pairs"]],
-        }
+        {key: doc[key] for key in FIGURES}
+        | {"pairs": {key: [pair.get(key) for pair in doc["pairs"]] for key in PAIR}}
         for doc in docs
     ]
     data = {

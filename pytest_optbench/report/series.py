@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .rows import is_outlier, pair_ratio, part
+from .rows import is_outlier, is_unpaired, pair_ratio, part
 from .units import time_saved
 
 Doc = Mapping[str, Any]
@@ -83,7 +83,8 @@ def interval(name: str, values: Mapping[str, Any] | None, key: str = "ratio") ->
 
 def decided(doc: Doc) -> Interval | None:
     """Return the interval the verdict is read off."""
-    return interval("Repeated interval", doc["ratio"], "estimate")
+    name = "Interval, unpaired" if is_unpaired(doc) else "Repeated interval"
+    return interval(name, doc["ratio"], "estimate")
 
 
 def companions(doc: Doc) -> list[Interval]:
@@ -121,6 +122,25 @@ def runs(doc: Doc) -> list[Run]:
         for number, pair in enumerate(doc["pairs"], start=1)
         if pair["baseline_s"] and pair["optimized_s"] and min(pair["baseline_s"], pair["optimized_s"]) > 0
     ]  # fmt: skip
+
+
+def times(doc: Doc) -> dict[str, list[float]]:
+    """Return the times of each arm: of the trials, or the values of both files when they are unpaired.
+
+    Empty unless both arms have at least one.
+    """
+    if is_unpaired(doc):
+        found = {
+            arm: [each for each in part(doc, "unpaired", arm, "seconds") or () if each and each > 0]
+            for arm in ("baseline", "optimized")
+        }
+    else:
+        pairs = runs(doc)
+        found = {
+            "baseline": [run.baseline_s for run in pairs],
+            "optimized": [run.optimized_s for run in pairs],
+        }
+    return found if all(found.values()) else {}
 
 
 def control(doc: Doc) -> list[tuple[int, float]]:

@@ -79,6 +79,18 @@ def write_index(
     return Index(json_path, md_path, html_path, tuple(found.warnings))
 
 
+def write_pictures(folder: Path, docs: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write ``<slug>.png`` for each of ``docs`` and ``index.png`` over all of them; return their paths.
+
+    Raises StoreError when matplotlib is not installed (extra ``report``) or a file cannot be written.
+    """
+    from .pictures import decision_png, overview_png
+
+    with folder_lock(folder):
+        paths = [replace(folder, f"{doc['slug']}.png", decision_png(doc)) for doc in docs]
+        return [*paths, replace(folder, "index.png", overview_png(docs))]
+
+
 def _write(folder: Path, doc: Mapping[str, Any], templates: Path | None) -> Paths:
     stem = doc["slug"]
     json_path = replace(folder, f"{stem}.json", schema.dumps(doc).encode())

@@ -21,7 +21,7 @@ from .errors import StoreError
 LOCK_NAME: Final = ".optbench.lock"
 TEMPORARY_PREFIX: Final = ".optbench-"
 TEMPORARY_SUFFIX: Final = ".tmp"
-GENERATED_SUFFIXES: Final = (".json", ".md", ".svg", ".html")
+GENERATED_SUFFIXES: Final = (".json", ".md", ".svg", ".html", ".png")
 LOCK_TIMEOUT_S: Final = 60.0
 STALE_S: Final = 3600.0
 """Age after which a temporary file belongs to no living writer."""

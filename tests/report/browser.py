@@ -95,13 +95,12 @@ class Browser:
     def open(self, url: str, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Load ``url`` in a window of this size and scheme, and wait until it is loaded."""
         self.view(width, height, dark)
-        self.events.clear()
-        self.call("Page.navigate", url="about:blank")
-        self.events.clear()
-        self.call("Page.navigate", url=url)
-        deadline = time.monotonic() + 60
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._read(deadline))
+        for address in ("about:blank", url):  # leaving first: another part of the same page loads nothing
+            self.events.clear()
+            self.call("Page.navigate", url=address)
+            deadline = time.monotonic() + 60
+            while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+                self.events.append(self._read(deadline))
 
     def view(self, width: int, height: int = 900, dark: bool = False, media: str = "") -> None:
         """Show the page in a window of this size, colour scheme and medium."""

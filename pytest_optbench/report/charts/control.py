@@ -33,13 +33,13 @@ def control_chart(doc: Doc) -> Chart | None:
         legend.insert(0, Key("mark self", "baseline against itself within a pair"))
     dots = []
     for number, saved in values:
-        tip = f"Pair {number}: {percent(saved, 2, True)} of the baseline against itself"
+        tip = f"Pair {number}: {percent(saved, 2, True)}"
         at, height = x.at(number - 0.5), y.at(saved)
         if y.holds(saved):
-            dots.append(svg.dot(at, height, "self", 3.6, tip))
+            dots.append(svg.dot(at, height, radius=3.6, tip=tip))
         else:
-            dots.append(svg.path(at, height, svg.UP if saved > y.high else svg.DOWN, "self", tip))
+            dots.append(svg.path(at, height, svg.UP if saved > y.high else svg.DOWN, "", tip))
     below = panel.pair_numbers(x, range(1, len(doc["pairs"]) + 1), y.start + 18)
     ratio = (doc["control"] or {}).get("ratio")
     label = f"The baseline against itself: {both(ratio)}. Noise floor {noise_floor(doc)}."
-    return panel.frame(label, y, [*bands, *lines, *dots], below, legend, "pair of trials")
+    return panel.frame(label, y, [*bands, *lines, svg.group("self", dots)], below, legend, "pair of trials")

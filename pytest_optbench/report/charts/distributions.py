@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import series
+from ..rows import is_unpaired
 from ..scale import Axis, ticks
 from ..units import percent, seconds
 from . import svg
@@ -24,33 +25,33 @@ SLOT = 1.6
 """Percent of the width two dots must be apart to lie at the same height."""
 
 
+MOST = 120
+"""Dots drawn for one arm; of more values an even selection."""
+
+
 def distributions_chart(doc: Doc) -> Chart | None:
     """Return a box and a dot per trial for each arm; None without times."""
-    runs = series.runs(doc)
-    if not runs:
+    arms = series.times(doc)
+    if not arms:
         return None
-    arms = {
-        "baseline": [run.baseline_s for run in runs],
-        "optimized": [run.optimized_s for run in runs],
-    }
     every = [value for times in arms.values() for value in times]
     scale = _Scale(min(every), max(every))
     bottom = TOP + ROW * len(arms)
     parts = [*scale.grid(bottom)]
     for index, (arm, times) in enumerate(arms.items()):
         parts += _arm(arm, doc[arm].get("name") or arm, times, scale, TOP + ROW * index)
+    word = "value" if is_unpaired(doc) else "trial"
     kind = "seconds per call, logarithmic" if scale.logarithmic else "time per call"
     parts += [svg.line(0, bottom, 100, bottom, "axis"), svg.text(50, bottom + 38, kind, "caption", "middle")]
     legend = [
-        Key("mark baseline", "baseline, one trial"),
-        Key("mark optimized", "optimized, one trial"),
-        Key("band half", "middle half of the trials"),
+        Key("mark baseline", f"baseline, one {word}"),
+        Key("mark optimized", f"optimized, one {word}"),
+        Key("band half", f"middle half of the {word}s"),
         Key("line median", "median"),
     ]
     medians = [seconds(series.quartiles(times)[1]) for times in arms.values()]
-    label = (
-        f"Times of {len(runs)} trials of each arm: median {medians[0]} (baseline), {medians[1]} (optimized)."
-    )
+    counts = " and ".join(str(len(times)) for times in arms.values())
+    label = f"Times of {counts} {word}s: median {medians[0]} (baseline), {medians[1]} (optimized)."
     return Chart(svg.plot(label, bottom + 46, parts), legend)
 
 
@@ -104,8 +105,17 @@ def _arm(arm: str, name: str, times: Sequence[float], scale: _Scale, top: float)
     yield svg.line(scale.at(min(times)), middle, scale.at(max(times)), middle, "whisker")
     yield svg.rect(scale.at(low), middle - 17, max(scale.at(high) - scale.at(low), 0.3), 34, f"half {arm}")
     yield svg.line(scale.at(median), middle - 20, scale.at(median), middle + 20, "median")
-    for at, level in _stacked([scale.at(value) for value in times]):
-        yield svg.dot(at, middle + 6 * level, f"{arm} dense", 3.2)
+    places = _stacked([scale.at(value) for value in _thinned(times)])
+    dots = [svg.dot(at, middle + 6 * level, radius=3.2) for at, level in places]
+    yield svg.group(f"{arm} dense", dots)
+
+
+def _thinned(times: Sequence[float]) -> list[float]:
+    """Return at most `MOST` of the times, evenly over their order, the extremes among them."""
+    ordered = sorted(times)
+    if len(ordered) <= MOST:
+        return ordered
+    return [ordered[round(place * (len(ordered) - 1) / (MOST - 1))] for place in range(MOST)]
 
 
 def _stacked(places: Sequence[float]) -> Iterator[tuple[float, int]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 from .. import series
 from ..scale import Axis, ticks
-from ..units import percent, seconds
+from ..units import percent
 from . import panel, svg
 from .svg import Chart, Key
 
@@ -74,14 +73,15 @@ def _trace(
     arm: str, runs: list[series.Run], clock: list[float], values: list[float], x: Axis, y: Axis
 ) -> Iterator[str]:
     places = [(x.at(at), y.at(value)) for at, value in zip(clock, values, strict=True)]
-    for (x1, y1), (x2, y2) in pairwise(places):
-        yield svg.line(x1, y1, x2, y2, f"trace {arm}")
+    yield svg.trace(places, y.start, arm)
+    first: list[str] = []
+    second: list[str] = []
     for run, value, (at, height) in zip(runs, values, places, strict=True):
-        first = run.baseline_first == (arm == "baseline")
-        time = run.baseline_s if arm == "baseline" else run.optimized_s
-        tip = f"Pair {run.number}, {arm} {'first' if first else 'second'}: {seconds(time)}, {percent(value, 1, True)}"
-        name = arm if first else f"{arm} hollow"
-        if y.holds(value):
-            yield svg.dot(at, height, name, 4, tip)
+        if not y.holds(value):
+            yield svg.path(at, height, svg.UP if value > y.high else svg.DOWN, arm, percent(value, 0, True))
         else:
-            yield svg.path(at, height, svg.UP if value > y.high else svg.DOWN, arm, tip)
+            (first if run.baseline_first == (arm == "baseline") else second).append(
+                svg.dot(at, height, radius=4)
+            )
+    yield svg.group(arm, first)
+    yield svg.group(f"{arm} hollow", second)

@@ -61,7 +61,7 @@ class Forest:
                 one, two = self._axis.at(_place(low)), self._axis.at(_place(high))
                 parts.append(svg.line(one, middle, two, middle, f"bar {doc['verdict']}"))
                 label += f", interval {percent(time_saved(low))} to {percent(time_saved(high))}"
-            parts.append(svg.dot(at, middle, doc["verdict"], 5))
+            parts.append(svg.dot(at, middle, doc["verdict"], 4))
         parts += [svg.text(at, HEIGHT + 11, f"{ratio:g}x", "small", "middle") for ratio, at in self._ticks()]
         return svg.plot(f"{label}. Needed: {target(doc)}.", HEIGHT, parts)
 

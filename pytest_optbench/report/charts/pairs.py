@@ -64,23 +64,23 @@ def _looks(doc: Doc, x: Axis, y: Axis) -> Iterator[str]:
 
 
 def _marks(x: Axis, y: Axis, marks: list[series.Mark]) -> Iterator[str]:
+    first: list[str] = []
+    second: list[str] = []
+    others: list[str] = []
     for mark in marks:
         at, height = x.at(mark.number - 0.5), y.at(mark.saved)
-        name, tip = ("first" if mark.baseline_first else "second"), tip_of(mark)
+        tip = f"Pair {mark.number}: {both(mark.ratio)}{', outlier' if mark.outlier else ''}"
+        own = first if mark.baseline_first else second
         if not y.holds(mark.saved):
             above = mark.saved > y.high
-            yield svg.path(at, height, svg.UP if above else svg.DOWN, name, tip)
-            yield svg.text(at, height + (24 if above else -15), percent(mark.saved, 0), "strong", "middle")
+            own.append(svg.path(at, height, svg.UP if above else svg.DOWN, "", tip))
+            others.append(
+                svg.text(at, height + (24 if above else -15), percent(mark.saved, 0), "strong", "middle")
+            )
             continue
-        if mark.baseline_first:
-            yield svg.dot(at, height, name, tip=tip)
-        else:
-            yield svg.path(at, height, svg.DIAMOND, name, tip)
+        own.append(svg.dot(at, height, tip=tip) if mark.baseline_first else svg.diamond(at, height, tip))
         if mark.outlier:
-            yield svg.dot(at, height, "ring", 9)
-
-
-def tip_of(mark: series.Mark) -> str:
-    """Return what is said of one pair: ``Pair 3: 24.96 % = 1.333x, baseline first, outlier``."""
-    first = "baseline" if mark.baseline_first else "optimized"
-    return f"Pair {mark.number}: {both(mark.ratio)}, {first} first{', outlier' if mark.outlier else ''}"
+            others.append(svg.dot(at, height, "ring", 9))
+    yield svg.group("first", first)
+    yield svg.group("second", second)
+    yield from others

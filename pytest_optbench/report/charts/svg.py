@@ -31,8 +31,8 @@ GUTTER: Final = 62
 
 
 def number(value: float) -> str:
-    """Return a coordinate with at most two decimals, the same text on every machine."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    """Return a coordinate with at most one decimal, the same text on every machine."""
+    text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
@@ -62,9 +62,10 @@ def text(x: float, y: float, words: str, name: str = "", anchor: str = "start") 
     return f'<text{kind} x="{number(x)}%" y="{number(y)}"{where}>{xml(words)}</text>'
 
 
-def dot(x: float, y: float, name: str, radius: float = 4.5, tip: str = "") -> str:
+def dot(x: float, y: float, name: str = "", radius: float = 4.5, tip: str = "") -> str:
     """Return a circle; ``tip`` is shown when it is pointed at."""
-    place = f'<circle class="{name}" cx="{number(x)}%" cy="{number(y)}" r="{number(radius)}"'
+    kind = f' class="{name}"' if name else ""
+    place = f'<circle{kind} cx="{number(x)}%" cy="{number(y)}" r="{number(radius)}"'
     return f"{place}><title>{xml(tip)}</title></circle>" if tip else f"{place}/>"
 
 
@@ -77,7 +78,32 @@ def path(x: float, y: float, shape: str, name: str, tip: str = "") -> str:
     return f'<svg x="{number(x)}%" y="{number(y)}">{inner}</svg>'
 
 
+def group(name: str, parts: Iterable[str]) -> str:
+    """Return ``parts``, all drawn as class ``name``."""
+    return f'<g class="{name}">{"".join(parts)}</g>'
+
+
+def trace(places: Iterable[tuple[float, float]], height: float, name: str) -> str:
+    """Return a line through (percent, pixels) ``places`` of a plot ``height`` pixels high."""
+    points = " ".join(f"{number(x)},{number(y)}" for x, y in places)
+    return (
+        f'<svg width="100%" height="{number(height)}" viewBox="0 0 100 {number(height)}" '
+        f'preserveAspectRatio="none"><polyline class="trace {name}" points="{points}"/></svg>'
+    )
+
+
+def diamond(x: float, y: float, tip: str = "") -> str:
+    """Return a diamond, one shape defined once in the page (`DIAMOND`)."""
+    place = f'<use href="#page:diamond" x="{number(x)}%" y="{number(y)}"'
+    return f"{place}><title>{xml(tip)}</title></use>" if tip else f"{place}/>"
+
+
 DIAMOND: Final = "M0-6l6 6-6 6-6-6z"
+DEFINITIONS: Final = (
+    f'<svg width="0" height="0" aria-hidden="true"><defs><path id="page:diamond" d="{DIAMOND}"/></defs></svg>'
+)
+"""What charts refer to; the page holds it once."""
+
 UP: Final = "M-6 11h12L0 1z"
 DOWN: Final = "M-6-11h12L0-1z"
 LEFT: Final = "M11-6v12L1 0z"

@@ -11,7 +11,7 @@
     title: ["Title", (doc) => doc.title, false],
     group: ["Group", (doc) => doc.group, false],
     saved: ["Time saved", (doc) => (doc.ratio || {}).estimate, true],
-    pairs: ["Pairs", (doc) => doc.pairs.length, true],
+    pairs: ["Pairs", (doc) => doc.pairs.index.length, true],
     noise: ["Noise floor", (doc) => (doc.control || {}).noise_floor, false],
     adjusted: ["Adjusted p", (doc) => doc.p_adjusted, false],
   };
@@ -116,6 +116,7 @@
         document.documentElement.classList.toggle("detail", Boolean(page));
         if (page) page.classList.add("open");
         document.title = page ? `${page.querySelector("h2").textContent} - ${title}` : title;
+        if (page) contents(page);
         if (page) reachable(page);
       }
       if (!page) {
@@ -133,6 +134,22 @@
     show(false);
   }
 
+  // Links to the sections of a decision, once it is shown.
+  function contents(page) {
+    const nav = page.querySelector(".contents");
+    if (!nav || nav.firstChild) return;
+    const list = document.createElement("ul");
+    for (const section of page.querySelectorAll("section[id]")) {
+      const link = document.createElement("a");
+      link.href = "#" + section.id;
+      link.textContent = section.querySelector("h3").textContent;
+      const item = document.createElement("li");
+      item.append(link);
+      list.append(item);
+    }
+    nav.append(list);
+  }
+
   // A table wider than the page can be scrolled from the keyboard.
   function reachable(page) {
     for (const region of page.querySelectorAll(".scroll")) {
@@ -144,7 +161,7 @@
   function tips() {
     const tip = byId("tip");
     function hint(event) {
-      const mark = event.target.closest ? event.target.closest(".plot circle, .plot path") : null;
+      const mark = event.target.closest ? event.target.closest(".plot circle, .plot path, .plot use") : null;
       const title = mark && mark.querySelector("title");
       tip.hidden = !title;
       if (!title) return;
