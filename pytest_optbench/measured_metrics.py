@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from .core.findings import Finding
 from .core.metrics import Metric, Samples
 from .core.wording import size
 from .measure.memory import MemoryUse
-from .measure.record import FIRST_CALL, MEMORY, Recordings
+from .measure.record import FIRST_CALL, MEMORY, Declaration, Recorded, Recordings
 
 MEMORY_ROUNDS: Final = 3
 """Further calls of each arm whose memory is looked at when it is judged."""
@@ -34,6 +34,27 @@ def recorded(recordings: Recordings, candidate: str) -> list[Asked]:
         )
         for name, declared in recordings.declared.items()
     ]
+
+
+def recorded_by_processes(
+    pairs: Sequence[tuple[Mapping[str, Recorded], Mapping[str, Recorded]]],
+) -> list[Asked]:
+    """Return what (baseline, optimized) of each pair of processes recorded; the optimized side says how to judge."""
+    declared: dict[str, Declaration] = {}
+    for side in (1, 0):
+        for pair in pairs:
+            for name, each in pair[side].items():
+                declared.setdefault(name, each.declared)
+    found = []
+    for name, asked in declared.items():
+        values = [tuple(side[name].value if name in side else None for side in pair) for pair in pairs]
+        samples = Samples(
+            tuple(old for old, new in values if old is not None and new is None),
+            tuple(new for old, new in values if new is not None and old is None),
+            tuple((old, new) for old, new in values if old is not None and new is not None),
+        )
+        found.append((Metric(name, asked.unit, asked.better, asked.margin, asked.exact), samples))
+    return found
 
 
 def memory(

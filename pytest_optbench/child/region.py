@@ -15,6 +15,7 @@ from ..measure.equivalence import difference_of
 from ..measure.garbage import Collector, equal_collector_state
 from ..measure.layout import RandomPlace
 from ..measure.output import diverted_output, null_stream
+from ..measure.record import Recordings
 from ..measure.tracers import suspended_tracers
 from .peak import Peak
 from .work import Rounds
@@ -70,7 +71,9 @@ class Region:
         self.seconds = []
         peak = Peak()
         pid = os.getpid()
-        result = None if single else work.once()
+        recordings = Recordings()
+        with recordings.listening(name):
+            result = None if single else work.once()
         with suspended_tracers() as findings, null_stream() as null, equal_collector_state() as collector:
             self._channel.send(event="at", id=node_id, region=name, setup=work.setup is not None, once=single)
             while True:
@@ -94,6 +97,7 @@ class Region:
                     self._channel.send(
                         event="finished",
                         memory=peak.report(pid),
+                        recorded=recordings.last(name),
                         info={**info(), "gc": collector.record()},
                         findings=[[f.code, f.level, f.message] for f in findings],
                     )

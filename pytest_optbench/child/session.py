@@ -24,7 +24,6 @@ class ChildSession:
     def __init__(self, connection: Connection) -> None:
         """Take the connection."""
         self.connection = connection
-        self.metrics: dict[str, float] = {}
         self._channel = connection.channel
         self._region = Region(connection.channel, connection.seed)
         self._errors: list[str] = []
@@ -99,14 +98,11 @@ class ChildSession:
     def _run(self, item: pytest.Item, following: pytest.Item | None) -> None:
         """Run one test with its fixtures; those of wider scope stay up when the next one needs them."""
         self._reports.clear()
-        self.metrics.clear()
         self._served = 0
         self._abandoned = False
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message = self._outcome()
-        self._channel.send(
-            event="ended", id=item.nodeid, outcome=outcome, message=message, metrics=dict(self.metrics)
-        )
+        self._channel.send(event="ended", id=item.nodeid, outcome=outcome, message=message)
 
     def _outcome(self) -> tuple[str, str]:
         if self._abandoned:

@@ -21,6 +21,7 @@ from .children import Child
 from .clock import SYSTEM_CLOCK, Clock
 from .lanes import Sampled
 from .memory import MemoryUse
+from .record import from_wire
 from .schedule import Plan, draw_plan, order_in
 
 MIN_RUN_S: Final = 5e-3
@@ -139,6 +140,9 @@ class Interleaver:
             timed_s=sum(reading.wall_s for row in readings for reading in row),
             memory={arm.name: _memory(said) for arm, said in zip(arms, finished, strict=True)},
             equality=equality,
+            metrics={
+                arm.name: from_wire(said.get("recorded")) for arm, said in zip(arms, finished, strict=True)
+            },
             info={arm.name: _object(said.get("info")) for arm, said in zip(arms, finished, strict=True)},
             findings=(*settled.findings, *_findings(finished)),
         )

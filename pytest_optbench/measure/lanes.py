@@ -11,6 +11,7 @@ from ..core.equivalence import Equivalence
 from ..core.findings import Finding
 from ..core.pairs import Trial
 from .memory import MemoryUse
+from .record import Recorded
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Sampled:
     """One benchmark in one pair.
 
     ``trials``, ``equality`` are by lane, for all lanes but the first, which is the baseline; ``memory``,
-    ``metrics`` (what the test recorded) and ``info`` by lane for all: ``keys`` (of the test's
+    ``metrics`` (what one untimed call recorded, by name) and ``info`` by lane for all: ``keys`` (of the test's
     optbench marker and call), ``config``, ``arm``, and what the ``benchmark`` fixture holds (``group``, ``name``,
     ``extra_info``). ``equality`` is empty where results were not to be compared. ``shortest_run_s`` is the
     shortest timed run in seconds.
@@ -98,7 +99,7 @@ class Sampled:
     timed_s: float
     memory: Mapping[str, MemoryUse]
     equality: Mapping[str, Equivalence] = field(default_factory=dict)
-    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Recorded]] = field(default_factory=dict)
     info: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 

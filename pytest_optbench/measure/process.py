@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -235,9 +235,6 @@ class ProcessPairs:
         if failures:
             pair.fail(benchmark, *failures)
             return
-        metrics = {c.lane: _numbers(m.get("metrics")) for c, m in zip(self._children, ended, strict=True)}
-        for key in keys:
-            pair.measured[key] = replace(pair.measured[key], metrics=metrics)
 
     def _leave(self, pair: _Pair) -> None:
         """Let the children finish their sessions and end; what they measured stands, however they end."""
@@ -305,12 +302,4 @@ def _modules(said: Any) -> dict[str, Module]:
         str(name): Module(*map(str, each))
         for name, each in said.items()
         if isinstance(each, list) and len(each) == 2
-    }
-
-
-def _numbers(said: Any) -> dict[str, float]:
-    if not isinstance(said, dict):
-        return {}
-    return {
-        str(k): float(v) for k, v in said.items() if isinstance(v, int | float) and not isinstance(v, bool)
     }

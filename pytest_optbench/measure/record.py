@@ -1,7 +1,8 @@
 """Numbers that arms record about a call: `record` inside an arm, `Recordings` for what was heard.
 
 Only fresh, untimed calls are listened to. In a timed run `record` looks at one global name and returns, and a
-value given as a callable is not computed there. What a child process records is not heard: its memory is its own.
+value given as a callable is not computed there. What a process started by an arm records is not heard: its memory is
+its own. Where a whole process is one side of the comparison, what was heard there travels as plain JSON values.
 
 Standard library only, as a plain test run listens too (and forgets).
 """
@@ -12,7 +13,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, SupportsFloat, SupportsIndex, TypeAlias, get_args
 
 from ..options import OptionError, parse_margin
@@ -40,12 +41,21 @@ class Declaration:
     exact: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One value with what was said of its metric."""
+
+    declared: Declaration
+    value: Number
+
+
 @dataclass(slots=True)
 class _Call:
-    """The call of an arm that is listened to."""
+    """The call of an arm that is listened to, inside another one for the listeners around it."""
 
     recordings: Recordings
     values: dict[str, Number]
+    outer: _Call | None
 
 
 _call: _Call | None = None
@@ -75,13 +85,16 @@ def record(
     if call is None:
         return
     declared = _declaration(name, unit, better, margin, exact)
-    known = call.recordings.declared.setdefault(name, declared)
-    if known != declared:
-        raise RecordError(
-            f"metric {name!r} must be recorded with the same unit, better, margin and exact everywhere, "
-            f"received {declared} after {known}"
-        )
-    call.values[name] = _number(name, value)
+    number = _number(name, value)
+    while call is not None:
+        known = call.recordings.declared.setdefault(name, declared)
+        if known != declared:
+            raise RecordError(
+                f"metric {name!r} must be recorded with the same unit, better, margin and exact everywhere, "
+                f"received {declared} after {known}"
+            )
+        call.values[name] = number
+        call = call.outer
 
 
 class Recordings:
@@ -101,7 +114,7 @@ class Recordings:
     def listening(self, arm: str) -> Iterator[None]:
         """Listen to the call of ``arm`` in the body; a call that raises is forgotten."""
         global _call
-        outer, _call = _call, _Call(self, {})
+        outer, _call = _call, _Call(self, {}, _call)
         values = _call.values
         try:
             yield
@@ -121,6 +134,14 @@ class Recordings:
             for name, declared in self.declared.items()
         )
 
+    def last(self, arm: str) -> dict[str, dict[str, Any]]:
+        """Return the latest call of ``arm`` as plain JSON values by name; `from_wire` reads them back."""
+        calls = self.calls.get(arm, [])
+        return {
+            name: {**asdict(self.declared[name]), "value": value}
+            for name, value in (calls[-1] if calls else {}).items()
+        }
+
     def values(self, name: str, arm: str) -> tuple[Number, ...]:
         """Return what single calls of ``arm`` recorded as ``name``."""
         return tuple(call[name] for call in self.calls.get(arm, ()) if name in call)
@@ -139,6 +160,24 @@ class Recordings:
         return all(
             isinstance(call[name], int) for calls in self.calls.values() for call in calls if name in call
         )
+
+
+def from_wire(said: object) -> dict[str, Recorded]:
+    """Return what `Recordings.last` gave in another process; what it cannot have given is left out.
+
+    A metric that is left out on one side is missing there, so it is never taken for one that keeps its margin.
+    """
+    found = {}
+    for name, each in said.items() if isinstance(said, dict) else ():
+        try:
+            unit, better, margin, exact = (each[key] for key in ("unit", "better", "margin", "exact"))
+            declared = replace(_declaration(name, unit, better, None, exact), margin=margin)
+            found[name] = Recorded(declared, _number(name, each["value"]))
+        except (RecordError, TypeError, KeyError):
+            continue
+        if not (margin is None or (type(margin) in (int, float) and 0 <= margin < math.inf)):
+            del found[name]
+    return found
 
 
 def _declaration(name: object, unit: object, better: object, margin: Any, exact: object) -> Declaration:

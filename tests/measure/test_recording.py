@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import subprocess
 import sys
@@ -19,8 +20,14 @@ from pytest_optbench.measure.equivalence import check
 from pytest_optbench.measure.errors import ArmRaised
 from pytest_optbench.measure.memory import MemoryUse
 from pytest_optbench.measure.observe import record_pairs
-from pytest_optbench.measure.record import RecordError, Recordings, record
-from pytest_optbench.measured_metrics import memory, memory_of_processes, much_more_memory, recorded
+from pytest_optbench.measure.record import Declaration, Recorded, RecordError, Recordings, from_wire, record
+from pytest_optbench.measured_metrics import (
+    memory,
+    memory_of_processes,
+    much_more_memory,
+    recorded,
+    recorded_by_processes,
+)
 
 MIB = 2**20
 
@@ -201,6 +208,61 @@ def test_what_a_child_process_records_is_not_heard():
         recordings=recordings,
     ).once()
     assert recordings.declared == {}
+
+
+def test_listening_around_a_call_hears_it_too():
+    """Whoever listens around an arm that is listened to hears the same, and the value is computed once."""
+    outer, inner, computed = Recordings(), Recordings(), []
+    arm = Arm("a", lambda: record("x", lambda: computed.append(1) or 7), recordings=inner)
+    with outer.listening("all"):
+        arm.once()
+    assert (outer.values("x", "all"), inner.values("x", "a"), computed) == ((7,), (7,), [1])
+
+
+def test_what_was_recorded_travels_as_json():
+    """The latest call of an arm comes back from JSON as it was said."""
+    recordings = Recordings()
+    arm = Arm(
+        "a", lambda: record("rows", 7, unit="rows", better="same", margin="300%"), recordings=recordings
+    )
+    arm.once()
+    sent = json.loads(json.dumps(recordings.last("a")))
+    assert from_wire(sent) == {"rows": Recorded(Declaration("rows", "same", 3.0, None), 7)}
+    assert recordings.last("b") == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        {"x": None},
+        {"x": {"unit": None, "better": "lower", "margin": 0.1, "exact": None}},
+        {"x": {"unit": None, "better": "lower", "margin": -1, "exact": None, "value": 1}},
+        {"x": {"unit": None, "better": "lower", "margin": "5%", "exact": None, "value": 1}},
+        {"x": {"unit": None, "better": "up", "margin": 0.1, "exact": None, "value": 1}},
+        {"x": {"unit": None, "better": "lower", "margin": 0.1, "exact": None, "value": math.inf}},
+        {"memory": {"unit": None, "better": "lower", "margin": 0.1, "exact": None, "value": 1}},
+    ],
+)
+def test_what_cannot_have_been_recorded_is_left_out(said: Any):
+    """Another process cannot make up metrics that `record` would refuse."""
+    assert from_wire(said) == {}
+
+
+def test_processes_record_in_pairs():
+    """Each pair of processes gives a pair of values; a side that is silent leaves the other one alone."""
+
+    def said(**values: float) -> dict[str, Recorded]:
+        return {
+            name: Recorded(Declaration(None, "lower", 0.05, None), value) for name, value in values.items()
+        }
+
+    found = dict(recorded_by_processes([(said(x=1, y=5), said(x=2)), (said(x=3), said(x=4))]))
+    assert {metric.name: samples for metric, samples in found.items()} == {
+        "x": Samples(pairs=((1, 2), (3, 4))),
+        "y": Samples(baseline=(5,)),
+    }
 
 
 def use(extra: float | None) -> MemoryUse:
