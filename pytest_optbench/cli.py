@@ -9,6 +9,7 @@ done or a gate did not pass, 2 wrong usage). `run` takes its arguments and strea
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -19,7 +20,13 @@ from .commands import COMMANDS
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run(sys.argv[1:], sys.stdout, sys.stderr))
+    try:
+        status = run(sys.argv[1:], sys.stdout, sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:

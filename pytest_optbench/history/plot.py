@@ -91,14 +91,16 @@ def _panel(axes: Any, subject: Series) -> None:
     axes.set_title(shorten(plain(subject.title), 90), fontsize=10, loc="left")
     axes.set_ylabel("time saved, %", fontsize=9)
     step = 1 + (len(records) - 1) // 8
-    axes.set_xticks(
-        list(places)[::step], [(r.started or "unknown")[:10] for r in records[::step]], fontsize=8
-    )
+    axes.set_xticks(list(places)[::step], [_when(r.started) for r in records[::step]], fontsize=8)
     axes.set_xlim(-0.5, len(records) - 0.5)
     axes.tick_params(axis="y", labelsize=8)
     axes.grid(axis="y", color="#e9ecf0")
     axes.set_axisbelow(True)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _when(started: str | None) -> str:
+    return "unknown" if started is None else f"{started[:10]}\n{started[11:16]}"
 
 
 def _measured(record: Record) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,20 @@ def test_damage_is_never_silent(history: Location, action: tuple[str, ...]) -> N
     assert status == 1
     assert "optbench: warning: damaged.parquet was skipped: " in err
     assert out
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback(history: Location) -> None:
+    """When the output goes into a pipe that is closed early, the command ends quietly."""
+    write_run(history, [decision(id=f"test_{i}") for i in range(60)])
+    command = [sys.executable, "-c", "from pytest_optbench.cli import main; main()"]
+    command += ["history", "export", history.base, "--pairs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 1
 
 
 def test_usage_errors(history: Location, capsys: pytest.CaptureFixture[str]) -> None:
