@@ -67,6 +67,7 @@ class Optbench:
             from .smoke import smoke
 
             return smoke(baseline, candidates, setup, equal, single=not isinstance(optimized, Mapping))
+        from .isolation import Invocation
         from .measure.errors import MeasureError
         from .session import Benchmark, run_benchmark
         from .store.errors import StoreError
@@ -84,6 +85,7 @@ class Optbench:
             config=dict(config or {}),
             description=description,
             settings=settings,
+            invocation=Invocation.of(self._item.config),
             held=self._item.config.stash.get(HELD, None),
         )
         try:

@@ -238,9 +238,7 @@ _OPTIONS: Final = (
     _Option("gate", _choice(*GATES), "MODE", "strict: only ACCEPT passes; lenient: INCONCLUSIVE warns; off"),
     _Option("base", _text, "REV", "compare the working tree with a git revision; REV... is the merge base"),
     _Option("build", _text, "CMD", "command to run in both trees first, under --optbench-base"),
-    _Option(
-        "isolation", _choice(*ISOLATIONS), "MODE", "inline (default); process is an error in this version"
-    ),
+    _Option("isolation", _choice(*ISOLATIONS), "MODE", "inline (default), or process: fresh ones per pair"),
     _Option("report_dir", _text, "DIR", "folder of the documents (default reports)"),
     _Option("history", _text, "URI", "folder or URI that keeps the decisions of every run, as Parquet"),
     _Option("seed", _integer(0), "N", "seed of the order of trials (default: drawn and recorded)"),
@@ -253,11 +251,6 @@ _OPTIONS: Final = (
     ),
 )
 _BY_NAME: Final = {option.name: option for option in _OPTIONS}
-
-# Part of the contract, but still to come: asking for one is an error, never silently something else.
-_UNAVAILABLE: Final = {
-    "isolation": "use inline",
-}
 
 # What a test may say of itself, beside the settings: title and group name it, expected and rank state the
 # author's forecast, notes and risks are printed in the report.
@@ -346,11 +339,6 @@ def _parsed(option: _Option, given: object, where: str) -> Any:
 
 def _consistent(chosen: dict[str, Any]) -> Settings:
     """Return settings whose trial counts fit together; fill in those that depend on others."""
-    for name, cure in _UNAVAILABLE.items():
-        if chosen.get(name) not in (None, "inline"):
-            raise OptionError(
-                f"{_BY_NAME[name].flag}: not available in this version, received {chosen[name]!r}; {cure}"
-            )
     if chosen.get("quick"):
         chosen = {"trials": QUICK_TRIALS, **chosen}
         chosen.setdefault("max_trials", chosen["trials"])

@@ -19,6 +19,7 @@ from typing import Any
 from .comparison import Comparison, Measured
 from .core.equivalence import Equivalence
 from .document import code_of, function_name
+from .isolation import Invocation, trials_in_processes
 from .measure.arm import Arms
 from .measure.equivalence import check
 from .measure.errors import ArmRaised, MeasureError, TimeLimitReached
@@ -27,7 +28,7 @@ from .measure.inline import InlineRunner
 from .measure.lock import measuring_lock
 from .measure.memory import MemoryWatch
 from .measure.observe import memory_again, observe, record_pairs
-from .measured_metrics import MEMORY_ROUNDS, memory, much_more_memory, recorded
+from .measured_metrics import MEMORY_ROUNDS, memory, memory_of_processes, much_more_memory, recorded
 from .options import Settings
 from .progress import Progress
 from .results import Outcome, Result, conclude, prepare
@@ -52,6 +53,7 @@ class Benchmark:
     config: Mapping[str, Any]
     description: Mapping[str, Any]
     settings: Settings
+    invocation: Invocation
     held: Mapping[str, Sequence[Entry]] | None = None  # earlier decisions by id, of the history
 
     @property
@@ -100,18 +102,23 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
     runner: InlineRunner | None = None
     try:
         progress.phase("checking results")
+        inline = benchmark.settings.isolation == "inline"
         with run.timed("equivalence_s"), MemoryWatch() as watch, equal_collector_state():
             for arm in arms:  # first of all: what an arm changes once it would not change again
                 seen = observe(arm, watch)
                 run.memory[arm.name] = seen.memory
                 run.findings += seen.findings
             _check(benchmark, arms, run, "before timing")
-            _memory(benchmark.settings.max_memory, arms, watch, run)
+            if inline:
+                _memory(benchmark.settings.max_memory, arms, watch, run)
         if run.different:
             return
-        progress.phase("calibrating")
-        with InlineRunner(arms, looks=run.plan.looks, seed=seed, cpus=benchmark.settings.cpus) as runner:
-            _trials(runner, run, progress)
+        progress.phase("calibrating" if inline else "starting processes")
+        if inline:
+            with InlineRunner(arms, looks=run.plan.looks, seed=seed, cpus=benchmark.settings.cpus) as runner:
+                _trials(runner, run, progress)
+        else:
+            _isolated(benchmark, arms, seed, run, progress)
         with run.timed("equivalence_s"):
             if arms.recordings.noisy:
                 progress.phase("recording metrics")
@@ -131,6 +138,26 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
         if any(f.level == "error" for f in runner.findings):
             run.reasons.append("invalid-measurement")
         run.measured = _measured(runner, list(run.records))
+
+
+def _isolated(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progress: Progress) -> None:
+    """Measure in pairs of fresh processes; the memory that counts is then that of those processes."""
+    margin = benchmark.settings.max_memory
+    pairs = trials_in_processes(
+        benchmark.node_id,
+        benchmark.invocation,
+        benchmark.settings,
+        seed,
+        run,
+        arms.limit,
+        progress,
+        is_async=any(arm.needs_event_loop for arm in arms),
+    )
+    for arm in arms:
+        run.memory[arm.name] = pairs.memory(arm.name) or run.memory[arm.name]
+    for name, record in run.records.items():
+        if margin is not None:
+            record.metrics.append(memory_of_processes(margin, pairs.peaks(name)))
 
 
 def _memory(margin: float | None, arms: Arms, watch: MemoryWatch, run: Comparison) -> None:
