@@ -30,7 +30,7 @@ from pytest_optbench.store.files import read
 from .collected import VARIABLE
 from .errors import CampaignError
 from .plan import Measure
-from .read import TOGETHER, Campaign
+from .read import DEFAULT_TIMEOUT_S, TOGETHER, Campaign
 
 DECISIONS: Final = "decisions"
 """Folder of the decision documents inside the campaign's folder."""
@@ -89,19 +89,20 @@ def check_tests(campaign: Campaign, tests: Sequence[str]) -> None:
         found = Path(folder, "collected.json")
         arguments = ["--collect-only", "-q", "-p", "pytest_optbench.campaign.collected"]
         arguments += [f"--rootdir={campaign.root}"]
-        status, tail = _pytest(campaign, arguments, tests, {VARIABLE: str(found)}, campaign.timeout_s)
+        status, tail = _pytest(campaign, arguments, tests, {VARIABLE: str(found)}, DEFAULT_TIMEOUT_S)
         ids = json.loads(found.read_text(encoding="utf-8")) if found.exists() else []
-    several = sorted(test for test in tests if test not in ids and any(i.startswith(f"{test}[") for i in ids))
+    several = [test for test in tests if test not in ids and any(i.startswith(f"{test}[") for i in ids)]
     if several:
         raise CampaignError(
             f"each test must be one test, received {', '.join(map(repr, several))}, which stands for several; "
             "name one of them with its parameters in brackets"
         )
-    missing = sorted(test for test in tests if test not in ids)
-    if missing or status != 0:
+    missing = [test for test in tests if test not in ids] if ids else []
+    if missing or not ids or status != 0:
+        which = f", but not {', '.join(map(repr, missing))}" if missing else ""
         raise CampaignError(
-            f"pytest must find each test of the campaign, and does not find {', '.join(map(repr, missing))} "
-            f"(exit status {status}); correct the file, nothing was measured\n{tail}"
+            f"pytest must collect every test of the campaign{which} (exit status {status}); correct the file "
+            f"or the tests, nothing was measured\n{tail}"
         )
 
 

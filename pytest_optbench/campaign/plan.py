@@ -1,9 +1,10 @@
 """What the ledger says of each candidate, and what is to be measured next. Pure: no files, no clock.
 
 An alternative is tried when what came before it was judged and not shown: rejected, or left open by the data
-themselves (`NOT_SHOWN`). What a noisy machine, a time limit or an error left open is no reason to try
-another: it is measured again. A variant whose baseline was not accepted is blocked: it would be compared with
-a version nobody uses.
+themselves (`NOT_SHOWN`). What a time limit or an error left open is no reason to try another. When the machine
+differed from itself (`NOISE`) the same test is measured again, as often as the file says: such a decision could
+not have been an ACCEPT, so repeating it spends no error. A variant whose baseline was not accepted is blocked:
+it would be compared with a version nobody uses.
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ NOT_SHOWN: Final = frozenset({"futile", "not-demonstrated", "tail-risk"})
 """Reasons of an INCONCLUSIVE that the measured pairs themselves give."""
 
 
+NOISE: Final = frozenset({"noisy-control"})
+"""Reasons of an INCONCLUSIVE that say nothing of the candidate, only of the machine at that time."""
+
+
 class State(StrEnum):
     """What became of a variant or a candidate so far."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     INCONCLUSIVE = "inconclusive"
-    FAILED = "not measured"
+    FAILED = "failed"
     BLOCKED = "blocked"
-    WAITING = "waiting"
-    OPEN = "open"
+    WAITING = "not tried, waits"
+    OPEN = "not tried"
     NOT_NEEDED = "not needed"
 
 
@@ -93,7 +98,9 @@ def standings(campaign: Campaign, attempts: Sequence[Attempt]) -> tuple[Candidat
         variants: list[Standing] = []
         for variant in candidate.variants:
             state = _after(variants[-1]) if variants else None
-            standing = Standing(variant, state, None) if state else _standing(variant, attempts, settled)
+            standing = (
+                Standing(variant, state, None) if state else _standing(campaign, variant, attempts, settled)
+            )
             variants.append(standing)
         settled.update({each.variant.id: each.state for each in variants})
         state = _candidate_state([each.state for each in variants])
@@ -119,8 +126,9 @@ def next_step(
             return Measure(ready.variant.id, ready.variant.title, ready.variant.test)
     accepted = accepted_ids(found)
     if campaign.together and accepted and TOGETHER not in tried:
-        whole = together(campaign, attempts, accepted)
-        if whole is None or whole.outcome != "decided":
+        own = _of_set(campaign, attempts, accepted)
+        whole = _latest(own)
+        if whole is None or whole.outcome != "decided" or _to_repeat(campaign, own):
             return Measure(TOGETHER, "The accepted set together", campaign.together, accepted)
     if message is not None:
         return Done(f"stopped: {message}", True)
@@ -137,12 +145,7 @@ def accepted_ids(found: Sequence[CandidateStanding]) -> tuple[str, ...]:
 
 def together(campaign: Campaign, attempts: Sequence[Attempt], accepted: Sequence[str]) -> Attempt | None:
     """Return the last attempt at measuring exactly this accepted set with the test of the file."""
-    matching = [
-        each
-        for each in attempts
-        if each.id == TOGETHER and each.test == campaign.together and each.accepted == tuple(accepted)
-    ]
-    return _latest(matching)
+    return _latest(_of_set(campaign, attempts, accepted))
 
 
 def stopped(
@@ -180,17 +183,35 @@ def rules(rule: StopRule) -> list[str]:
     return said
 
 
-def _standing(variant: Variant, attempts: Sequence[Attempt], settled: Mapping[str, State]) -> Standing:
-    last = _latest([each for each in attempts if each.id == variant.id and each.test == variant.test])
+def _standing(
+    campaign: Campaign, variant: Variant, attempts: Sequence[Attempt], settled: Mapping[str, State]
+) -> Standing:
+    own = [each for each in attempts if each.id == variant.id and each.test == variant.test]
+    last = _latest(own)
     if variant.builds_on is not None and settled[variant.builds_on] is not State.ACCEPTED:
         waiting = settled[variant.builds_on] in LEFT
         return Standing(variant, State.WAITING if waiting else State.BLOCKED, last)
-    if last is None or last.outcome == "interrupted":
+    if last is None or last.outcome == "interrupted" or _to_repeat(campaign, own):
         return Standing(variant, State.OPEN, last)
     if last.outcome == "failed" or last.decision is None:
         return Standing(variant, State.FAILED, last)
     states = {"ACCEPT": State.ACCEPTED, "REJECT": State.REJECTED}
     return Standing(variant, states.get(last.decision["verdict"], State.INCONCLUSIVE), last)
+
+
+def _of_set(campaign: Campaign, attempts: Sequence[Attempt], accepted: Sequence[str]) -> list[Attempt]:
+    return [
+        each
+        for each in attempts
+        if each.id == TOGETHER and each.test == campaign.together and each.accepted == tuple(accepted)
+    ]
+
+
+def _to_repeat(campaign: Campaign, own: Sequence[Attempt]) -> bool:
+    """Return whether the last of these attempts was left open by noise alone, and may be repeated."""
+    reasons = [each.decision["reasons"] for each in own if each.counts and each.decision]
+    noisy = [bool(each) and NOISE.issuperset(each) for each in reasons]
+    return bool(noisy) and noisy[-1] and sum(noisy) <= campaign.retries
 
 
 def _latest(attempts: Sequence[Attempt]) -> Attempt | None:

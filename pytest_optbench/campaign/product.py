@@ -67,20 +67,25 @@ class Together:
     """The accepted set measured directly.
 
     ``chain`` is the product to compare with, None when the accepted set is not one chain. ``difference`` is
-    direct ratio / product; they disagree when its interval does not hold 1.
+    direct ratio / product. ``tolerance`` is a fraction of the time: every stage ran in a process of its own,
+    and what memory layout gives one process and not another, commonly a per cent or two, is in no interval.
     """
 
     attempt: Attempt
     direct: Composition | None
     chain: Chain | None
     difference: Composition | None
+    tolerance: float
+
+    @property
+    def differs(self) -> bool | None:
+        """Whether the interval of the difference leaves out 1; None when not comparable."""
+        return None if self.difference is None else _beyond(self.difference, 0.0)
 
     @property
     def disagrees(self) -> bool | None:
-        """Whether product and direct measurement differ by more than chance; None when not comparable."""
-        if self.difference is None:
-            return None
-        return not self.difference.ratio_low <= 1.0 <= self.difference.ratio_high
+        """Whether the difference is shown to be larger than the tolerance; None when not comparable."""
+        return None if self.difference is None else _beyond(self.difference, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def account(campaign: Campaign, attempts: Sequence[Attempt]) -> Account:
     claims = _claims(found, whole, limit)
     standing = [s for each in found if (s := each.accepted) is not None and claims[s.variant.id].stands]
     chains = tuple(_chain(path) for path in _paths(standing))
-    return Account(found, claims, chains, _together(whole, chains, accepted_ids(found)), limit)
+    direct = _together(whole, chains, accepted_ids(found), campaign.tolerance)
+    return Account(found, claims, chains, direct, limit)
 
 
 def stage(decision: Decision) -> Stage | None:
@@ -120,6 +126,11 @@ def stage(decision: Decision) -> Stage | None:
     tail = (1.0 - float(decision["confidence"])) / 2.0
     critical = float(t_critical(tail, df) if math.isfinite(df) else normal_critical(tail))
     return Stage(theta=-math.log(estimate), se=math.log(high / low) / (2.0 * critical), df=df)
+
+
+def _beyond(difference: Composition, tolerance: float) -> bool:
+    """Return whether the whole interval of a ratio lies farther from 1 than ``tolerance``, a time saved."""
+    return difference.ratio_low > 1.0 / (1.0 - tolerance) or difference.ratio_high < 1.0 - tolerance
 
 
 def _claims(found: Sequence[CandidateStanding], whole: Attempt | None, limit: float) -> dict[str, Claim]:
@@ -176,14 +187,16 @@ def _chain(path: Sequence[Standing]) -> Chain:
     return Chain(tuple(path), products, expected)
 
 
-def _together(whole: Attempt | None, chains: Sequence[Chain], accepted: Sequence[str]) -> Together | None:
+def _together(
+    whole: Attempt | None, chains: Sequence[Chain], accepted: Sequence[str], tolerance: float
+) -> Together | None:
     if whole is None or whole.outcome != "decided" or whole.decision is None:
         return None
     measured = stage(whole.decision)
     direct = compose([measured], COMPOSED_ALPHA) if measured else None
     chain = next((each for each in chains if set(each.ids) == set(accepted)), None)
     if chain is None or measured is None:
-        return Together(whole, direct, chain, None)
+        return Together(whole, direct, chain, None, tolerance)
     product = chain.total
     against = Stage(-product.theta, product.se, product.df)
-    return Together(whole, direct, chain, compose([measured, against], COMPOSED_ALPHA))
+    return Together(whole, direct, chain, compose([measured, against], COMPOSED_ALPHA), tolerance)

@@ -23,6 +23,8 @@ TOGETHER: Final = "together"
 """The id under which measuring the accepted set together is kept in the ledger."""
 
 DEFAULT_TIMEOUT_S: Final = 3600.0
+DEFAULT_RETRIES: Final = 1
+DEFAULT_TOLERANCE: Final = 0.05
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MISSING: Final = object()
@@ -81,8 +83,10 @@ class Campaign:
     """A campaign as its file states it; candidates are in the order of their ranks.
 
     ``root`` is where pytest runs, ``folder`` holds ledger and reports; both are absolute. ``alpha`` is the
-    error rate over all claims, ``timeout_s`` the longest one pytest run may take, ``digest`` the SHA-256 of
-    the file.
+    error rate over all claims, ``timeout_s`` the longest one pytest run may take, ``retries`` how often a
+    decision that only the noise of the machine left open is measured again, ``tolerance`` the difference
+    between product and direct measurement that is no disagreement, a fraction of the time; ``digest`` is the
+    SHA-256 of the file.
     """
 
     title: str
@@ -93,6 +97,8 @@ class Campaign:
     stop: StopRule
     alpha: float
     timeout_s: float
+    retries: int
+    tolerance: float
     digest: str
 
     def variants(self) -> Iterable[Variant]:
@@ -120,6 +126,8 @@ def read_campaign(path: Path) -> Campaign:
     title = head.text("title", path.stem)
     alpha = head.number("alpha", 0.05, above=0.0, at_most=0.5)
     timeout = head.number("timeout", DEFAULT_TIMEOUT_S, above=0.0)
+    retries = head.whole("retries", DEFAULT_RETRIES, least=0)
+    tolerance = head.time_saved("tolerance")
     together = _test(head, TOGETHER, root) if head.has(TOGETHER) else None
     head.end()
     tables = top.tables("candidates")
@@ -130,7 +138,11 @@ def read_campaign(path: Path) -> Campaign:
     _check_unique(path.name, candidates, together)
     _check_order(path.name, candidates)
     digest = hashlib.sha256(data).hexdigest()
-    return Campaign(title, root, folder, candidates, together, stop, alpha, timeout, digest)
+    return Campaign(
+        title=title, root=root, folder=folder, candidates=candidates, together=together, stop=stop,
+        alpha=alpha, timeout_s=timeout, retries=retries,
+        tolerance=DEFAULT_TOLERANCE if tolerance is None else tolerance, digest=digest,
+    )  # fmt: skip
 
 
 class _Table:
@@ -163,10 +175,10 @@ class _Table:
     def optional_text(self, key: str) -> str | None:
         return self.text(key) if self.has(key) else self.take(key, None)
 
-    def whole(self, key: str, default: Any = _MISSING) -> int:
+    def whole(self, key: str, default: Any = _MISSING, least: int = 1) -> int:
         value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.wrong(key, "a whole number from 1", value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise self.wrong(key, f"a whole number from {least}", value)
         return value
 
     def number(self, key: str, default: Any = _MISSING, *, above: float, at_most: float = math.inf) -> float:

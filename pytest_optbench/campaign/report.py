@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_optbench.report.escape import markdown, markdown_block, plain
 from pytest_optbench.report.templating import table
 from pytest_optbench.report.units import both, both_interval, p_value, percent, ratio, seconds, time_saved
+from pytest_optbench.store import slug
 from pytest_optbench.store.files import replace
 
 from .ledger import Attempt, Ledger
+from .measure import DECISIONS
 from .plan import CandidateStanding, Done, Standing, State, rules
 from .product import Account, Chain, Together
 from .read import TOGETHER, Campaign
@@ -50,6 +52,7 @@ def page(campaign: Campaign, ledger: Ledger, result: Account, done: Done) -> str
         "Every measured gain is one claim, whatever came of it; p is corrected for all of them (Holm). A claim "
         f"stands when its adjusted p is at most {result.limit:g}.",
         table(("Claim", "Accepted alone", "p", "Adjusted p", "Stands"), _claim_rows(result)),
+        *_decisions(result),
         "## When to stop",
         "\n".join(f"- {markdown(rule)}" for rule in rules(campaign.stop)),
         f"Now: {markdown(done.message)}.",
@@ -176,11 +179,17 @@ def _together_words(whole: Together) -> str:
     figures = both(whole.direct.ratio) if whole.direct else "no estimate"
     if whole.difference is None:
         return f"{verdict}, {figures}; not comparable with a product: the accepted set is not one chain."
+    allowed = percent(whole.tolerance)
     if whole.disagrees:
         return (
             f"{verdict}, {figures}; it DISAGREES with the product: direct / product is "
-            f"{ratio(whole.difference.ratio)}, and its interval does not hold 1. Trust the direct measurement: "
-            "stages influence each other, or a baseline was not the stage before."
+            f"{ratio(whole.difference.ratio)}, shown to differ by more than {allowed}. Trust the direct "
+            "measurement: stages influence each other, or a baseline was not the stage before."
+        )
+    if whole.differs:
+        return (
+            f"{verdict}, {figures}; it differs from the product, direct / product is "
+            f"{ratio(whole.difference.ratio)}, but not shown to by more than {allowed}."
         )
     return f"{verdict}, {figures}; it agrees with the product within their intervals."
 
@@ -216,6 +225,28 @@ def _attempt_rows(attempts: Sequence[Attempt]) -> list[Row]:
         of = f" of {', '.join(each.accepted)}" if each.id == TOGETHER else ""
         rows.append((str(each.number), each.at, each.id + of, outcome, seconds(each.seconds), note.strip()))
     return rows
+
+
+def _decisions(result: Account) -> Iterator[str]:
+    """Link what was measured to its acceptance report."""
+    found = [
+        (s.variant.title, s.attempt.decision)
+        for each in result.standings
+        for s in each.variants
+        if s.attempt and s.attempt.decision
+    ]
+    if result.together is not None and result.together.attempt.decision:
+        found.append(("The accepted set together", result.together.attempt.decision))
+    if found:
+        yield "## Decisions"
+        yield "\n".join(f"- {_linked(title, d)}: {markdown(d.get('summary', ''))}" for title, d in found)
+
+
+def _linked(title: str, decision: Mapping[str, Any]) -> str:
+    """Return the title as a link to the decision's page, or bare when the ledger names no such page."""
+    folder, _, stem = decision["document"].rpartition("/")
+    name = markdown(title)
+    return f"[{name}]({DECISIONS}/{stem}.md)" if folder == DECISIONS and slug.is_valid(stem) else name
 
 
 def _failures(attempts: Sequence[Attempt]) -> Iterator[str]:
