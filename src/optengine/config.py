@@ -28,6 +28,9 @@ class EngineSettings(BaseSettings):
     persistent_pool: bool = Field(default=True, description="shared_pool() keeps its pools between uses")
     max_workers: int | None = Field(default=None, ge=1, description="workers per pool; unset: CPUs granted")
     start_method: StartMethod | None = Field(default=None, description=f"one of {', '.join(METHODS)}")
+    start_timeout: float | None = Field(
+        default=300.0, gt=0, description="seconds a worker may take until its initializer has returned"
+    )
     task_timeout: float | None = Field(default=None, gt=0, description="seconds a task may run")
     memory_limit: Annotated[
         int | None, BeforeValidator(lambda value: None if value is None else parse_bytes(value))

@@ -54,6 +54,9 @@ class PersistentWorkerPool(Executor):
         default;
             the choice and its reason are in ``start_method`` and ``start_reason``.
         initializer, initargs: called once in each worker before its first task.
+        start_timeout: seconds a worker may take from its start until its initializer has returned; then it is
+        killed and
+            the pool fails with its stack.
         task_timeout: seconds a task may run; then its worker is killed.
         max_attempts: how often a task may be started; 1 means never repeat.
         memory_limit: unshared memory per worker, bytes or ``"512MB"``: above 80 % of it a worker is replaced
@@ -77,6 +80,7 @@ class PersistentWorkerPool(Executor):
         start_method: str | None = None,
         initializer: Callable[..., Any] | None = None,
         initargs: Iterable[Any] = (),
+        start_timeout: float | None = UNSET,
         task_timeout: float | None = UNSET,
         max_attempts: int | None = None,
         memory_limit: int | str | tuple[int | str, int | str] | None = UNSET,
@@ -104,6 +108,7 @@ class PersistentWorkerPool(Executor):
             start_reason=reason,
             initializer=initializer,
             initargs=tuple(initargs),
+            start_timeout=_given(start_timeout, settings.start_timeout),
             task_timeout=_given(task_timeout, settings.task_timeout),
             max_attempts=max_attempts if max_attempts is not None else settings.max_attempts,
             memory_limit=parse_limit(_given(memory_limit, settings.memory_limit)),
@@ -115,6 +120,7 @@ class PersistentWorkerPool(Executor):
             preload=(*preload, *settings.preload),
             interrupt_grace=interrupt_grace if interrupt_grace is not None else settings.interrupt_grace,
         )
+        require_positive("start_timeout", plan.start_timeout)
         require_positive("task_timeout", plan.task_timeout)
         require_count("max_attempts", plan.max_attempts)
         require_count("max_tasks_per_worker", plan.max_tasks_per_worker)

@@ -36,11 +36,17 @@ class Limits:
 
     def __init__(self, plan: PoolPlan) -> None:
         self._plan = plan
+        self._start_check = NEVER
         self._task_check = NEVER
         self._kill_check = NEVER
         self._memory_check = 0.0
         self._host_check = 0.0
         self._short_of_memory = False
+
+    def expect_start(self, worker: WorkerHandle) -> None:
+        """``worker`` was launched: look whether it is ready when its time to start is over."""
+        if self._plan.start_timeout is not None:
+            self._start_check = min(self._start_check, worker.born + self._plan.start_timeout)
 
     def expect(self, due: float) -> None:
         """A task may overstep its time-out at ``due``: look then."""
@@ -48,7 +54,7 @@ class Limits:
 
     def next_due(self, pool: Supervisor, now: float) -> float:
         """When to look next; infinity while nothing can happen."""
-        due = min(self._task_check, self._kill_check)
+        due = min(self._start_check, self._task_check, self._kill_check)
         if any(worker.inflight for worker in pool.workers):
             if self._plan.memory_limit is not None:
                 due = min(due, max(self._memory_check, now))
@@ -59,6 +65,8 @@ class Limits:
 
     def check(self, pool: Supervisor, now: float) -> None:
         """Look at everything that is due."""
+        if now >= self._start_check:
+            self._check_starts(pool, now)
         if now >= self._task_check:
             self._check_tasks(pool, now)
         if now >= self._kill_check:
@@ -85,6 +93,22 @@ class Limits:
         self._kill_check = min(self._kill_check, worker.kill_at)
         if worker.pid is not None:
             kill_process(worker.pid, DUMP_SIGNAL)
+
+    def _check_starts(self, pool: Supervisor, now: float) -> None:
+        self._start_check = NEVER
+        limit = self._plan.start_timeout
+        for worker in pool.workers:
+            if limit is None or worker.ready or worker.verdict is not None or worker.lost_at is not None:
+                continue
+            if worker.born + limit > now:
+                self.expect_start(worker)
+                continue
+            what = "its initializer" if self._plan.initializer is not None else "its start"
+            message = (
+                f"a worker must be ready within start_timeout={limit:g} s; {what} has not ended after "
+                f"{now - worker.born:.2f} s; make it shorter or raise start_timeout"
+            )
+            self.condemn(worker, "timeout", message, now)
 
     def _check_tasks(self, pool: Supervisor, now: float) -> None:
         self._task_check = NEVER

@@ -20,6 +20,7 @@ class PoolPlan:
     start_reason: str
     initializer: Callable[..., Any] | None
     initargs: tuple[Any, ...]
+    start_timeout: float | None
     task_timeout: float | None
     max_attempts: int
     memory_limit: MemoryLimit | None

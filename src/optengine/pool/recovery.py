@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optengine.pool.failure import TaskFailure
+from optengine.pool.failure import Kind, TaskFailure
 from optengine.pool.handle import InFlight, WorkerHandle
 
 if TYPE_CHECKING:
@@ -107,9 +107,12 @@ def _died_innocently(pool: Supervisor, worker: WorkerHandle, now: float) -> None
 def _start_failed(pool: Supervisor, worker: WorkerHandle) -> None:
     ended = how_it_ended(worker.exitcode)
     stack = worker.stack()
-    if pool.plan.initializer is not None:
+    kind: Kind = "initializer" if pool.plan.initializer is not None else "crash"
+    if worker.verdict is not None:
+        pool.break_pool(kind, worker.verdict.message, stack, worker.exitcode)
+    elif pool.plan.initializer is not None:
         pool.break_pool(
-            "initializer", f"the worker died in the pool's initializer: it {ended}", stack, worker.exitcode
+            kind, f"the worker died in the pool's initializer: it {ended}", stack, worker.exitcode
         )
     elif not pool.budget.start_failed():
         pool.break_pool(

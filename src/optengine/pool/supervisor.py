@@ -231,6 +231,7 @@ class Supervisor:
                 )
             )
             self.launcher.launch(worker.number, worker.descriptors())
+            self.limits.expect_start(worker)
             self._collect()
         except ServerGone:
             worker.ended = worker.bystander = True

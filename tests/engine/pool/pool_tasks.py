@@ -48,6 +48,11 @@ def failing_initializer():
     raise RuntimeError("no database")
 
 
+def hanging_initializer():
+    while True:
+        time.sleep(0.05)
+
+
 def dying_initializer():
     os._exit(7)
 

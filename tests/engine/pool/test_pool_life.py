@@ -131,6 +131,25 @@ def test_a_bad_initializer_stops_at_once(method, no_leftovers, tmp_path):
         assert len(log.read_text()) <= 2
 
 
+@each_method
+def test_an_initializer_that_hangs_is_ended_with_its_stack(method, no_leftovers):
+    """A worker not ready in time is killed; every task fails with the limit and where the initializer hung."""
+    limit = 1.5 if method in ("preload", "fork") else 8.0  # the others import everything anew before they get there
+    with PersistentWorkerPool(
+        2, start_method=method, initializer=tasks.hanging_initializer, start_timeout=limit
+    ) as pool:
+        results = pool.run_batch(tasks.square, range(5), on_error="return")
+    assert [failure.kind for failure in results] == ["initializer"] * 5
+    assert f"start_timeout={limit:g} s; its initializer has not ended" in results[0].message
+    assert "in hanging_initializer" in results[0].traceback
+
+
+def test_a_worker_that_starts_in_time_may_run_for_longer(no_leftovers):
+    """The time-out of the start says nothing about tasks."""
+    with PersistentWorkerPool(1, start_timeout=4.0) as pool:
+        assert pool.run_batch(tasks.sleep_then_return, [5.0]) == [5.0]
+
+
 def test_an_initializer_that_dies_stops_at_once(no_leftovers):
     """A worker that dies in the initializer breaks the pool with its exit code."""
     with PersistentWorkerPool(1, initializer=tasks.dying_initializer) as pool:
