@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,7 +29,8 @@ def conclude(
     for line in terminal.table(documents, folder, encoding=encoding):
         out.write(f"{line}\n")
     for document in documents:
-        out.write(console(document["summary"], encoding) + "\n")
+        for line in (document["summary"], *_errors(document)):
+            out.write(console(line, encoding) + "\n")
     for warning in write_index(folder, templates).warnings:
         err.write(f"optbench: warning: {warning}\n")
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -43,3 +44,11 @@ def conclude(
         return 0
     failing = {"REJECT"} if asked.gate == "lenient" else {"REJECT", "INCONCLUSIVE"}
     return 1 if not documents or verdicts & failing else 0
+
+
+def _errors(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what went wrong, in words: results that differ, commands that failed."""
+    message = document["equivalence"].get("message")
+    if message and document["equivalence"]["passed"] is not True:
+        yield f"  {message}"
+    yield from (f"  {each['message']}" for each in document["diagnostics"] if each["level"] == "error")

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _SHELL: Final = "/bin/sh"
-_OPERATORS: Final = frozenset(
-    ["|", "||", "|&", "&", "&&", ";", "<", "<<", ">", ">>", "&>", "2>", "2>>", "2>&1"]
-)
+_OPERATORS: Final = "|&;<>"
 _LARGEST_HASHED: Final = 64 * 2**20
 
 
@@ -47,11 +45,11 @@ class Command:
             raise CommandError(
                 f"a command must be words with balanced quotes, received {text!r}: {error}"
             ) from None
-        wrong = [word for word in words if word in _OPERATORS]
-        if wrong:
+        operator = _operator(text)
+        if operator:
             raise CommandError(
-                f"a command is run without a shell, received {text!r} with {wrong[0]!r}; add --shell to run it by "
-                f"{_SHELL}, or put quotes around {wrong[0]!r} if the program is to see it"
+                f"a command is run without a shell, received {text!r} with {operator!r}; add --shell to run it by "
+                f"{_SHELL}, or put quotes around {operator!r} if the program is to see it"
             )
         return cls(text, words, _program(words[0] if words else "", cwd, text))
 
@@ -84,6 +82,14 @@ def _program(word: str, cwd: Path, text: str) -> str:
             "give its path, or add --shell for what only a shell knows"
         )
     return os.path.abspath(found)  # noqa: PTH100 - a link keeps its name: some programs look at it
+
+
+def _operator(text: str) -> str | None:
+    """Return the first operator of a shell outside quotes."""
+    tokens = shlex.shlex(text, posix=False, punctuation_chars=_OPERATORS)
+    tokens.whitespace_split = True
+    tokens.commenters = ""
+    return next((token for token in tokens if set(token) <= set(_OPERATORS)), None)
 
 
 def _cut_folders(text: str) -> str:

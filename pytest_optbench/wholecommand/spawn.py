@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,9 +54,9 @@ class Spawner:
 
     def __enter__(self) -> Self:
         """Start the spawner in a session of its own, out of reach of the terminal's Ctrl-C."""
-        self._folder = tempfile.TemporaryDirectory(prefix="optbench-run-")
+        self._folder = Path(tempfile.mkdtemp(prefix="optbench-run-"))
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(spawner.__file__)],
+            [sys.executable, "-I", "-S", str(spawner.__file__), str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -77,7 +78,7 @@ class Spawner:
                 self._process.wait()
             self._process.stdout.close()
         finally:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)  # gone already unless the spawner was killed
 
     def run(
         self, command: Command, environment: Mapping[str, str], limit_s: float, *, sample: bool = False
@@ -129,11 +130,11 @@ class Spawner:
 
     @property
     def _output(self) -> Path:
-        return Path(self._folder.name, "stdout")
+        return self._folder / "stdout"
 
     @property
     def _errors(self) -> Path:
-        return Path(self._folder.name, "stderr")
+        return self._folder / "stderr"
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -1,6 +1,6 @@
 """The program that starts commands and reads the clocks around them, run as a process of its own.
 
-    python -I -S spawner.py
+    python -I -S spawner.py FOLDER
 
 One JSON object a line on standard input is one run; one a line on standard output is its outcome. Request: ``program``,
 ``words``, ``environment``, ``cwd``, ``stdout`` and ``stderr`` (paths), ``limit_s``, ``sample`` (also watch memory).
@@ -8,7 +8,9 @@ Outcome: ``wall_ns`` from just before the start to the end of the command, ``sta
 it), ``cpu_s``, ``peak_bytes`` (largest process of the tree, as the kernel counts), ``tree_bytes`` (sampled sum over the
 tree, null without ``sample``), ``left`` (processes it left running, which are ended), ``timed_out``, ``digest`` and
 ``size`` of the standard output, ``floor_bytes`` (this process, below which peak_bytes cannot tell); or ``error``.
-Standard library only, and little of it: its memory is the floor of what can be measured.
+
+FOLDER, which holds the output, goes when standard input ends. Standard library only, and little of it: the memory of
+this process is the floor of what can be measured.
 """
 
 from __future__ import annotations
@@ -38,15 +40,25 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is for the asking program to handle
     null = os.open(os.devnull, os.O_RDONLY)
-    while line := sys.stdin.buffer.readline():
-        try:
-            outcome = run(json.loads(line), null)
-        except OSError as error:
-            outcome = {"error": f"{type(error).__name__}: {error.strerror}"}
-        except Gone:
-            return
-        sys.stdout.write(json.dumps(outcome) + "\n")
-        sys.stdout.flush()
+    try:
+        while line := sys.stdin.buffer.readline():
+            try:
+                outcome = run(json.loads(line), null)
+            except OSError as error:
+                outcome = {"error": f"{type(error).__name__}: {error.strerror}"}
+            sys.stdout.write(json.dumps(outcome) + "\n")
+            sys.stdout.flush()
+    except (Gone, BrokenPipeError):
+        pass
+    finally:
+        remove(sys.argv[1])
+
+
+def remove(folder: str) -> None:
+    """Remove the folder with the files in it."""
+    for name in os.listdir(folder):  # noqa: PTH208 - see read
+        os.unlink(f"{folder}/{name}")  # noqa: PTH108
+    os.rmdir(folder)  # noqa: PTH106
 
 
 def run(request: dict[str, Any], null: int) -> dict[str, Any]:
