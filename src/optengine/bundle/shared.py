@@ -159,6 +159,11 @@ class SharedBundle:
         return getattr(self._open(), "fingerprint", None)
 
     @property
+    def rechecks(self) -> bool:
+        """Whether ``get()`` must be called for every use: a sealed bundle may be replaced while workers are kept."""
+        return isinstance(self._delivery, Mapped)
+
+    @property
     def closed(self) -> bool:
         """True after ``close()``."""
         return self._delivery is None

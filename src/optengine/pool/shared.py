@@ -1,7 +1,7 @@
 """What a worker can reach by name: the share handles given to its pool as ``shared={"name": handle}``.
 
 A handle is any object with a ``get()`` method without arguments. ``shared(name)`` calls it once per process and keeps
-the answer. A handle may also have ``preload()``: it runs once in the fork server before workers are forked (start
+the answer, or each time if the handle says ``rechecks = True``: what it shares may change on disk. A handle may also have ``preload()``: it runs once in the fork server before workers are forked (start
 methods ``preload`` and ``fork``), so that what it loads is inherited instead of loaded again.
 """
 
@@ -19,7 +19,7 @@ _worker_pid: int | None = None
 
 
 def shared(name: str) -> Any:
-    """The value of the pool's share handle ``name``, the same object at each call in one worker.
+    """The value of the pool's share handle ``name``, the same object at each call in one worker while it is valid.
 
     Raises ``SharedNameError`` outside a worker or for a name the pool was not given.
     """
@@ -31,6 +31,8 @@ def shared(name: str) -> Any:
     handles = installed()
     if name not in handles:
         raise SharedNameError(f"shared name must be one of {sorted(handles)}; got {name!r}")
+    if getattr(handles[name], "rechecks", False):
+        return handles[name].get()
     # Keyed by process: a value made in the fork server must be asked for again in the worker.
     key = (os.getpid(), name)
     if key not in _values:

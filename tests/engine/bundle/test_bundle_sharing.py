@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import optengine
+from optengine import PersistentWorkerPool
 from optengine.bundle import (
     Bundle,
     BundleClosed,
@@ -321,6 +323,29 @@ def test_a_worker_refuses_between_two_tasks(bundle, bars, in_worker):
     """A worker that already holds the old content refuses as soon as the bundle on disk is another."""
     with SharedBundle.create(bundle.path) as shared, pytest.raises(StaleBundle):
         in_worker("fork", twice_with_a_rebuild, shared, bundle.path, bars.head(10))
+
+
+def shared_fingerprint(_):
+    return optengine.shared("bundle").fingerprint
+
+
+def test_a_kept_pool_notices_a_replaced_bundle(bundle, bars):
+    """Workers kept between batches reload or refuse a bundle that was replaced between the batches."""
+    before = bundle.fingerprint
+    with (
+        SharedBundle.create(bundle.path, on_stale="reload") as reloading,
+        SharedBundle.create(bundle.path) as refusing,
+        PersistentWorkerPool(2, shared={"bundle": reloading}) as reloads,
+        PersistentWorkerPool(2, shared={"bundle": refusing}) as refuses,
+    ):
+        for pool in (reloads, refuses):
+            assert pool.run_batch(shared_fingerprint, range(6)) == [before] * 6
+        after = Bundle.build(bundle.path, {"bars": bars.head(10)}, overwrite=True).fingerprint
+        assert after != before
+        assert reloads.run_batch(shared_fingerprint, range(6)) == [after] * 6
+        failures = refuses.run_batch(shared_fingerprint, range(6), on_error="return")
+        assert all("StaleBundle" in str(failure.traceback) for failure in failures)
+        assert refuses.stats().restarts == 0
 
 
 def test_a_vanished_bundle_is_stale(bundle, in_worker):
