@@ -11,6 +11,7 @@ from campaign_project import Project
 
 from pytest_optbench import cli
 from pytest_optbench.campaign.errors import CampaignError
+from pytest_optbench.campaign.measure import check_tests
 from pytest_optbench.campaign.read import read_campaign
 
 GOOD = """
@@ -176,3 +177,11 @@ def test_wrong_usage_exits_with_2(project: Project, tmp_path: Path) -> None:
     assert project.run("run") == 2
     assert "must be a readable file, received 'campaign.toml': No such file" in project.err
     assert cli.run(["campaign"], io.StringIO(), io.StringIO()) == 2
+
+
+@pytest.mark.parametrize("name", ["campaign.toml", "campaign_chain.toml"])
+def test_the_engine_s_campaigns_name_tests_that_exist(name: str) -> None:
+    """The campaigns of this repository can be read, and pytest finds each of their tests once."""
+    campaign = read_campaign(Path(__file__).parents[2] / "benchmarks" / name)
+    check_tests(campaign, [variant.test for variant in campaign.variants()])
+    assert campaign.root == Path(__file__).parents[2]
