@@ -42,7 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if run[0].enabled and OPTBENCH not in config.stash:
         from .suite import Suite
 
-        config.pluginmanager.register(Suite(config, run[0]), "optbench-suite")
+        suite = Suite(config, run[0])
+        config.pluginmanager.register(suite, "optbench-suite")
+        if run[0].base is not None:
+            from .revisions import hooks
+
+            hooks.configure(config, *run, suite)
+    elif config.getoption("optbench_base") and not run[0].enabled:
+        raise pytest.UsageError("--optbench-base compares by measuring: add --optbench")
 
 
 @pytest.fixture

@@ -46,12 +46,22 @@ class Suite:
             for problem in prepared.problems:
                 self._warn(f"history: {problem}")
 
+    @property
+    def documents(self) -> list[Document]:
+        """The decisions of the run so far; final once the session is finished."""
+        return list(self._documents.values())
+
     def pytest_report_header(self) -> str:
         """Return one line that says what is asked."""
         s = self._settings
+        across = s.base is not None and s.goal != "speedup"
+        asked = (
+            f"maximum slowdown {100 * s.max_slowdown:.3g} %"
+            if across or s.goal == "no-regression"
+            else f"minimum speedup {100 * s.min_speedup:.3g} %"
+        )
         return (
-            f"optbench: {s.trials} to {s.max_trials} pairs, minimum speedup {100 * s.min_speedup:.3g} %, "
-            f"gate {s.gate}, reports in {s.report_dir}"
+            f"optbench: {s.trials} to {s.max_trials} pairs, {asked}, gate {s.gate}, reports in {s.report_dir}"
             + ("" if s.history is None else f", history in {without_secrets(s.history)}")
         )
 

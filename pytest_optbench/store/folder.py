@@ -18,6 +18,8 @@ from .files import read
 Decision = dict[str, Any]
 
 INDEX_NAME: Final = "index.json"
+NOT_DECISIONS: Final = frozenset({INDEX_NAME, "summary.json"})
+"""What a run writes beside its decisions."""
 WITHOUT: Final = frozenset({"runs"})
 """Keys of a pair that the index leaves out: the raw micro-pairs, by far the largest part of a decision."""
 
@@ -66,7 +68,7 @@ def read_folder(folder: Path) -> Folder:
     found = Folder()
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     for path in paths:
-        if path.name == INDEX_NAME:
+        if path.name in NOT_DECISIONS:
             continue
         try:
             doc = schema.loads(read(path).decode("utf-8"))

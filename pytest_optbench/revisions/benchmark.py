@@ -1,0 +1,220 @@
+"""One benchmark across the two revisions: what is asked of it, what was measured, how it ends."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..comparison import Comparison, Measured
+from ..core.equivalence import Equivalence
+from ..core.findings import Finding
+from ..core.sequential import schedule
+from ..measure.lanes import Failure, PairResult, Sampled
+from ..measure.memory import MemoryUse
+from ..measured_metrics import memory_of_processes
+from ..options import Settings
+from ..results import Outcome, Preparation, conclude, prepare
+from ..store import ledger, schema
+from ..store.files import read
+from ..store.folder import stem_for
+from ..subject import Side as SubjectSide
+from ..subject import Subject, goal_of
+from .sides import BASELINE, OPTIMIZED
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A benchmark of the working tree, as the parent's pytest collected it.
+
+    ``declared`` is true for tests that use the ``optbench`` fixture: their results must agree on both sides.
+    For others nobody said so, and a difference is a warning. ``line`` counts from 1.
+    """
+
+    node_id: str
+    name: str
+    file: str
+    line: int | None
+    declared: bool
+    marker: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one measured region: settings and the author's description."""
+
+    settings: Settings
+    description: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+@dataclass
+class Region:
+    """One measured region of a test (the test itself, or one arm of a comparison) while pairs come in."""
+
+    key: str
+    prepared: Preparation
+    run: Comparison
+    memory: dict[str, list[MemoryUse]] = field(default_factory=lambda: {BASELINE: [], OPTIMIZED: []})
+    spent_s: float = 0.0
+    loops: int | None = None
+    micro_pairs: int | None = None
+    shortest_run_s: float | None = None
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.perf_counter)
+    outcome: Outcome | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether no further pair is needed."""
+        return self.run.stopped or self.run.different or bool(set(self.run.reasons) - {"quick"})
+
+    @property
+    def last(self) -> int:
+        """The largest number of pairs there may be."""
+        return self.run.plan.looks[-1]
+
+    def take(self, sampled: Sampled, *, declared: bool) -> None:
+        """Add what one pair measured, and judge it when a look is due."""
+        record = self.run.records[OPTIMIZED]
+        found = sampled.equality.get(OPTIMIZED)
+        if found is not None:
+            if declared or found.passed is not False:
+                record.check(found)
+            else:
+                record.findings = [f for f in record.findings if f.code != "results-differ"]
+                record.findings.append(
+                    Finding(
+                        "results-differ",
+                        "warn",
+                        f"the two revisions return different results: {found.message}",
+                    )
+                )
+                record.check(Equivalence(checked=False, how="not required by the benchmark fixture"))
+        for lane, use in sampled.memory.items():
+            self.memory[lane].append(use)
+        self.run.findings += [f for f in sampled.findings if f not in self.run.findings]
+        self.loops, self.micro_pairs = sampled.loops, sampled.micro_pairs
+        known = [s for s in (self.shortest_run_s, sampled.shortest_run_s) if s]
+        self.shortest_run_s = min(known, default=None)
+        self.spent_s += sampled.timed_s
+        self.run.add({OPTIMIZED: sampled.trials[OPTIMIZED]})
+        self.run.look()
+        limit = self.prepared.settings.max_time
+        if not self.settled and self.spent_s > limit:
+            self.run.forbid("time-limit", f"{self.spent_s:.0f} s of measuring, the limit is {limit:g} s")
+
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Note that this benchmark cannot be measured any further."""
+        self.run.forbid("arm-raised", "\n".join(map(str, failures)))
+
+    def conclude(
+        self, protocol: Mapping[str, Any], clock_resolution_s: float, load: float | None, steal: float | None
+    ) -> Outcome:
+        """Decide, write the document and return the outcome."""
+        if self.outcome is None:
+            for lane, uses in self.memory.items():
+                if uses:
+                    self.run.memory[lane] = _median(uses)
+            self._memory_metric()
+            own = {"loops": self.loops, "micro_pairs": self.micro_pairs, "isolation": "process", **protocol}
+            self.run.measured = Measured(
+                protocol={OPTIMIZED: own},
+                load=load,
+                steal=steal,
+                clock_resolution_s=clock_resolution_s,
+                shortest_run_s=self.shortest_run_s,
+            )
+            self.run.overhead["timed_s"] = self.spent_s
+            self.outcome = conclude(self.prepared, self.run, self.started, self.began)
+        return self.outcome
+
+    def _memory_metric(self) -> None:
+        peaks = [
+            (old.peak_bytes, new.peak_bytes)
+            for old, new in zip(self.memory[BASELINE], self.memory[OPTIMIZED], strict=True)
+            if old.peak_bytes is not None and new.peak_bytes is not None
+        ]
+        if peaks and self.prepared.settings.max_memory is not None:
+            self.run.records[OPTIMIZED].metrics.append(
+                memory_of_processes(self.prepared.settings.max_memory, peaks)
+            )
+
+
+def open_region(
+    key: str,
+    wanted: Wanted,
+    question: Question,
+    code: Mapping[str, Mapping[str, Any]],
+    root: Path,
+    command: Sequence[str],
+    held: Mapping[str, Any] | None,
+) -> Region:
+    """Return the region ``key`` of a test with its plan; raises `StoreError`."""
+    arm = key.removeprefix(wanted.node_id).removeprefix("::")
+    title = str(question.description.get("title") or wanted.name)
+    place = {"name": arm or wanted.name, "file": wanted.file, "line": wanted.line}
+    subject = Subject(
+        identity=key,
+        title=f"{title}: {arm}" if arm else title,
+        root=root,
+        command=command,
+        settings=question.settings,
+        baseline=SubjectSide(
+            f"{arm or wanted.name} at {code[BASELINE]['revision']}", {**place, **code[BASELINE]}
+        ),
+        optimized=SubjectSide(f"{arm or wanted.name} now", {**place, **code[OPTIMIZED]}),
+        description=question.description,
+        config=question.config,
+    )
+    prepared = prepare({OPTIMIZED: subject}, question.settings, root, held)
+    prepared = _same_question(prepared, key, code)
+    return Region(key, prepared, prepared.comparison())
+
+
+def _same_question(prepared: Preparation, key: str, code: Mapping[str, Mapping[str, Any]]) -> Preparation:
+    """Count attempts on the same two revisions only: other code is another question."""
+    attempt = _attempt(prepared.folder, key, code)
+    if attempt == prepared.attempt:
+        return prepared
+    settings = prepared.settings
+    plan = schedule(
+        settings.trials, settings.max_trials, goal_of(settings).one_sided(settings.alpha), attempt=attempt
+    )
+    return replace(prepared, attempt=attempt, plan=plan)
+
+
+def _attempt(folder: Path, key: str, code: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return which attempt this is at comparing these two revisions, according to the report folder."""
+    path = folder / f"{stem_for(folder, key)}.json"
+    if not path.exists():
+        return 1
+    doc = schema.loads(read(path).decode("utf-8"))
+    known = [((doc["code"] or {}).get(side) or {}).get("sha256") for side in (BASELINE, OPTIMIZED)]
+    if known != [code[side]["sha256"] for side in (BASELINE, OPTIMIZED)] or doc["verdict"] == "ACCEPT":
+        return 1
+    return int(doc["attempt"]) + (ledger.attempt_number([ledger.entry(doc)]) - 1)
+
+
+def _median(uses: Sequence[MemoryUse]) -> MemoryUse:
+    """Return the median over pairs of the peaks; unknown ones are left out."""
+
+    def middle(values: Sequence[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return int(statistics.median(known)) if known else None
+
+    return MemoryUse(
+        middle([use.peak_bytes for use in uses]),
+        middle([use.extra_bytes for use in uses]),
+        f"{uses[0].how}; median over {len(uses)} pairs",
+        sum(use.samples for use in uses),
+    )
+
+
+def regions_of(node_id: str, pair: PairResult) -> dict[str, Sampled]:
+    """Return what a pair measured of one test, by region."""
+    return {k: v for k, v in pair.measured.items() if k == node_id or k.startswith(f"{node_id}::")}
