@@ -106,8 +106,8 @@ def _arm(arm: str, name: str, times: Sequence[float], scale: _Scale, top: float)
     yield svg.rect(scale.at(low), middle - 17, max(scale.at(high) - scale.at(low), 0.3), 34, f"half {arm}")
     yield svg.line(scale.at(median), middle - 20, scale.at(median), middle + 20, "median")
     places = _stacked([scale.at(value) for value in _thinned(times)])
-    dots = [svg.dot(at, middle + 6 * level, radius=3.2) for at, level in places]
-    yield svg.group(f"{arm} dense", dots)
+    dots = svg.dots([(at, middle + 6 * level) for at, level in places], f"{arm} dense")
+    yield svg.stretched(TOP + ROW * 2, [dots])
 
 
 def _thinned(times: Sequence[float]) -> list[float]:

@@ -73,15 +73,12 @@ def _trace(
     arm: str, runs: list[series.Run], clock: list[float], values: list[float], x: Axis, y: Axis
 ) -> Iterator[str]:
     places = [(x.at(at), y.at(value)) for at, value in zip(clock, values, strict=True)]
-    yield svg.trace(places, y.start, arm)
-    first: list[str] = []
-    second: list[str] = []
+    first: list[tuple[float, float]] = []
+    second: list[tuple[float, float]] = []
     for run, value, (at, height) in zip(runs, values, places, strict=True):
         if not y.holds(value):
             yield svg.path(at, height, svg.UP if value > y.high else svg.DOWN, arm, percent(value, 0, True))
         else:
-            (first if run.baseline_first == (arm == "baseline") else second).append(
-                svg.dot(at, height, radius=4)
-            )
-    yield svg.group(arm, first)
-    yield svg.group(f"{arm} hollow", second)
+            (first if run.baseline_first == (arm == "baseline") else second).append((at, height))
+    drawn = [svg.trace(places, arm), svg.dots([*first, *second], arm), svg.dots(second, "inside")]
+    yield svg.stretched(y.start, drawn)

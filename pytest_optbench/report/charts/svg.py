@@ -83,13 +83,27 @@ def group(name: str, parts: Iterable[str]) -> str:
     return f'<g class="{name}">{"".join(parts)}</g>'
 
 
-def trace(places: Iterable[tuple[float, float]], height: float, name: str) -> str:
-    """Return a line through (percent, pixels) ``places`` of a plot ``height`` pixels high."""
-    points = " ".join(f"{number(x)},{number(y)}" for x, y in places)
+def stretched(height: float, parts: Iterable[str]) -> str:
+    """Return ``parts`` drawn with plain x in percent, in a plot ``height`` pixels high; strokes keep their width."""
     return (
         f'<svg width="100%" height="{number(height)}" viewBox="0 0 100 {number(height)}" '
-        f'preserveAspectRatio="none"><polyline class="trace {name}" points="{points}"/></svg>'
+        f'preserveAspectRatio="none">{"".join(parts)}</svg>'
     )
+
+
+def trace(places: Iterable[tuple[float, float]], name: str) -> str:
+    """Return a line through (percent, pixels) ``places``; goes into `stretched`."""
+    points = " ".join(f"{number(x)},{number(y)}" for x, y in places)
+    return f'<polyline class="trace {name}" points="{points}"/>'
+
+
+def dots(places: Iterable[tuple[float, float]], name: str) -> str:
+    """Return a dot at each of the (percent, pixels) ``places``; goes into `stretched`.
+
+    One path for all of them: each is a line of no length, and its round ends are the dot.
+    """
+    points = "".join(f"M{number(x)} {number(y)}h.01" for x, y in places)
+    return f'<path class="dots {name}" d="{points}"/>' if points else ""
 
 
 def diamond(x: float, y: float, tip: str = "") -> str:
