@@ -73,7 +73,7 @@ def lines(campaign: Campaign, result: Account, done: Done) -> Iterator[str]:
         figures = _measured(shown)
         via = f" by {shown.variant.id}" if shown and shown.variant.id != each.candidate.id else ""
         state = _state(each, result)
-        forecast = percent(each.candidate.variants[0].expected)
+        forecast = percent((shown.variant if shown else each.candidate.variants[0]).expected)
         yield f"  {each.candidate.rank:>3} {each.candidate.id:<24} {state + via:<22} expected {forecast}, {figures}"
     for chain in result.chains:
         total = chain.total
