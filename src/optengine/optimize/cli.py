@@ -7,14 +7,12 @@ Exit status: 0 when the run ended with a best trial, 1 when it did not (too many
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
-import sys
 from collections.abc import Callable
 from typing import IO, Any
 
 from optengine.errors import EngineError
+from optengine.named import named_callable
 from optengine.optimize.errors import OptimizeError, TooManyFailuresError
 
 _EXAMPLE = """example:
@@ -113,7 +111,7 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Callable[..., Any]]:
         check_suffix(args.out)
     if args.resume and not args.checkpoint:
         raise OptimizeError("--resume needs the file to continue; received no --checkpoint")
-    objective = _load(args.objective)
+    objective = named_callable(args.objective, "objective", OptimizeError)
     space = Space.from_toml(args.space)
     seed = args.seed
     if seed is None and args.checkpoint and args.resume:
@@ -144,23 +142,6 @@ def _prepare(args: argparse.Namespace) -> tuple[Any, Callable[..., Any]]:
         backend_options={"address": args.ray_address} if args.ray_address else None,
     )
     return optimizer, objective
-
-
-def _load(name: str) -> Callable[..., Any]:
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise OptimizeError(f"the objective must be given as MODULE:FUNCTION; received {name!r}")
-    here = os.getcwd()  # noqa: PTH109 - sys.path holds text
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise OptimizeError(f"the objective must be importable; received {name!r}: {error}") from error
-    loaded: Callable[..., Any] = found
-    return loaded
 
 
 def _seed_of(checkpoint: str) -> int | None:

@@ -1,8 +1,9 @@
 """What a worker can reach by name: the share handles given to its pool as ``shared={"name": handle}``.
 
 A handle is any object with a ``get()`` method without arguments. ``shared(name)`` calls it once per process and keeps
-the answer, or each time if the handle says ``rechecks = True``: what it shares may change on disk. A handle may also have ``preload()``: it runs once in the fork server before workers are forked (start
-methods ``preload`` and ``fork``), so that what it loads is inherited instead of loaded again.
+the answer, or each time if the handle says ``rechecks = True``: what it shares may change on disk. A handle may also
+have ``preload()``: it runs once in the fork server before workers are forked (start methods ``preload`` and ``fork``),
+so that what it loads is inherited instead of loaded again.
 """
 
 from __future__ import annotations

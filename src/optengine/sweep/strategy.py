@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optengine.named import named_callable
 from optengine.sweep.errors import SweepError
 from optengine.sweep.grid import Point
 from optengine.sweep.outcome import RESERVED, Metric
@@ -21,24 +19,7 @@ FRAME = "frame"
 
 def load_strategy(name: str) -> Strategy:
     """The callable at ``module:function``, the current folder included. Raises SweepError quoting the cause."""
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise SweepError(f"a strategy is written module:function; received {name!r}")
-    here = os.getcwd()  # noqa: PTH109 - sys.path holds text
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # a module may raise anything while it is imported
-        raise SweepError(
-            f"the strategy must be importable; received {name!r} ({type(error).__name__}: {error})"
-        ) from error
-    if not callable(found):
-        raise SweepError(f"the strategy must be callable; received {name!r}, a {type(found).__name__}")
-    strategy: Strategy = found
-    return strategy
+    return named_callable(name, "strategy", SweepError)
 
 
 def check_takes(strategy: Strategy, point: Point) -> None:
