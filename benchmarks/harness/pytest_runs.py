@@ -118,14 +118,14 @@ def write_project(folder: Path, cases: Sequence[Case]) -> None:
     (folder / "test_rival.py").write_text(_RIVAL, encoding="utf-8")
 
 
-def decide(folder: Path) -> tuple[Run, list[dict[str, Any]]]:
-    """Return one session of `pytest --optbench` at its defaults and its decision documents.
+def decide(folder: Path, options: Sequence[str] = ()) -> tuple[Run, list[dict[str, Any]]]:
+    """Return one session of `pytest --optbench`, by default at its defaults, and its decision documents.
 
     Every document gets `test_s`, the seconds pytest gives for its test. Raises `RuntimeError` when a
     document is missing.
     """
     shutil.rmtree(folder / "reports", ignore_errors=True)
-    run = run_pytest(folder, ["--optbench", "--junitxml=ours.xml", "test_ours.py"], [OURS])
+    run = run_pytest(folder, ["--optbench", *options, "--junitxml=ours.xml", "test_ours.py"], [OURS])
     cases = [case["name"] for case in json.loads((folder / "cases.json").read_text(encoding="utf-8"))]
     index = folder / "reports" / "index.json"
     found = json.loads(index.read_text(encoding="utf-8")) if index.exists() else []
