@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,16 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb",
 )  # fmt: skip
+
+START = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(each), fcntl.F_DUPFD_CLOEXEC, 10) for each in sys.argv[1:3]]
+os.closerange(3, 10)
+for end, number in zip(ends, (3, 4)):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Moves the two pipes to the descriptors Chromium expects and becomes it."""
 
 
 def program() -> str | None:
@@ -42,10 +53,8 @@ class Browser:
             command.insert(1, "--no-sandbox")
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
-        # The shell moves the two pipes to the descriptors Chromium expects.
-        script = f'exec 3<&{theirs} 4>&{answers}; exec "$@"'
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", *command],
+            [sys.executable, "-I", "-c", START, str(theirs), str(answers), *command],
             pass_fds=(theirs, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(profile)},
         )  # fmt: skip
@@ -114,7 +123,9 @@ class Browser:
 
     def run(self, code: str) -> Any:
         """Return the value of a JavaScript expression, awaited; raises AssertionError when it throws."""
-        answer = self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -141,9 +152,18 @@ class Browser:
         return found
 
     def requests(self) -> list[str]:
-        """Return every address the page asked for."""
-        sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
-        return [event["params"]["request"]["url"] for event in sent]
+        """Return every address the page asked for, without what its policy stopped."""
+        parameters = [(event.get("method"), event.get("params", {})) for event in self.events]
+        stopped = {
+            each["requestId"]
+            for method, each in parameters
+            if method == "Network.loadingFailed" and each.get("blockedReason") == "csp"
+        }
+        return [
+            each["request"]["url"]
+            for method, each in parameters
+            if method == "Network.requestWillBeSent" and each["requestId"] not in stopped
+        ]
 
     def screenshot(self, path: Path) -> None:
         """Write what is seen as PNG."""

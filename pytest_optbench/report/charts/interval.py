@@ -35,7 +35,7 @@ def interval_chart(doc: Doc) -> Chart | None:
     legend = [
         Key("line threshold", f"needed: {both(doc['margin'])}"),
         Key("line zero", "no change: 0 % = 1x"),
-        Key("band enough", "an interval wholly in here is accepted"),
+        Key("band enough", "where the whole interval must lie"),
     ]
     ends = f"{percent(decided.low)} to {percent(decided.high)}"
     label = f"Interval of time saved against the threshold: {ends}. Needed: {target(doc)}."
