@@ -68,6 +68,7 @@ class Revisions:
         self._suite = suite
         self._items: dict[str, pytest.Item] = {}
         self._run: SuiteRun | None = None
+        self._error: str | None = None
         self._lines: list[str] = []
 
     def pytest_report_header(self) -> str:
@@ -98,7 +99,7 @@ class Revisions:
         from . import summary
 
         found = summary.summary(
-            self._base, self._repository, self._run.lists, self._suite.documents, self._settings
+            self._base, self._repository, self._run.lists, self._suite.documents, self._settings, self._error
         )
         folder = Path(self._config.rootpath, self._settings.report_dir)
         try:
@@ -123,11 +124,13 @@ class Revisions:
         from ..progress import progress_bar
         from ..report.templating import check_templates
         from ..store.files import check_writable
+        from . import summary
         from .suite_run import SuiteRun, Task
 
         settings, root = self._settings, self._config.rootpath
         try:
             check_writable(Path(root, settings.report_dir))
+            summary.forget(Path(root, settings.report_dir))
             check_templates(Path(root, settings.templates) if settings.templates else None)
             wanted = [each for item in self._items.values() if (each := self._wanted(item)) is not None]
             task = Task(
@@ -144,7 +147,11 @@ class Revisions:
                 self._run = SuiteRun(task, progress, self._say, lambda ended: self._report(session, ended))
                 self._run.run()
         except (RevisionError, StoreError) as error:
+            self._error = str(error)
             raise pytest.UsageError(f"optbench: {error}") from None
+        except BaseException as error:  # what was decided so far must not pass for the whole
+            self._error = f"the run was cut short: {type(error).__name__} {error}".rstrip()
+            raise
 
     def _wanted(self, item: pytest.Item) -> Wanted | None:
         """Return what the run must know of a benchmark; one whose marker is wrong fails at once."""
@@ -232,7 +239,7 @@ def _send(item: pytest.Item, outcome: str, message: str, ended: Ended | None = N
             longrepr=longrepr,
             when=when,
             duration=ended.seconds if called and ended is not None else 0.0,
-            user_properties=list(ended.properties) if called and ended is not None else [],
+            user_properties=list(ended.properties) if ended is not None else [],
         )
         if called and ended is not None:
             report.__dict__["optbench"] = list(ended.documents)

@@ -60,13 +60,26 @@ def code_of(found: Identity, overlay: Overlay, side: str) -> Code:
     return Code(files, tuple(sorted(packages)))
 
 
+def check_changed(overlay: Overlay, changed: Collection[str]) -> list[str]:
+    """Return the files of ``changed`` that are no tests; raises `IdentityError` when there are none.
+
+    ``changed`` are the files that differ between the revisions according to git.
+    """
+    elsewhere = [name for name in changed if not overlay.covers(name)]
+    if not elsewhere:
+        raise IdentityError(
+            "the two sides must differ, but the working tree and the base revision hold the same files, tests "
+            "apart: a comparison would be of the code with itself; name an older revision with --optbench-base"
+        )
+    return elsewhere
+
+
 def check_different(
     baseline: Code, optimized: Code, trees: Mapping[str, Path], overlay: Overlay, changed: Collection[str]
 ) -> None:
     """Return when the two sides ran different code of the project; raises `IdentityError` otherwise.
 
-    ``trees`` holds the roots of "baseline" and "optimized"; ``changed`` are the files that differ between the
-    revisions according to git.
+    ``trees`` holds the roots of "baseline" and "optimized"; ``changed`` as for `check_changed`.
     """
     for side, code in (("baseline", baseline), ("optimized", optimized)):
         if not code.files:
@@ -77,13 +90,8 @@ def check_different(
                 f"sides: {tests}. If the project's code lies in one of them, move the benchmarks out of it; if the "
                 "project is installed as a copy, install it with pip install -e"
             )
-    elsewhere = [name for name in changed if not overlay.covers(name)]
+    elsewhere = check_changed(overlay, changed)
     same_files = dict(baseline.files) == dict(optimized.files)
-    if not elsewhere:
-        raise IdentityError(
-            "the two sides must differ, but the working tree and the base revision hold the same files, tests "
-            "apart: a comparison would be of the code with itself; name an older revision with --optbench-base"
-        )
     if same_files and _data(baseline, trees["baseline"], overlay) == _data(
         optimized, trees["optimized"], overlay
     ):

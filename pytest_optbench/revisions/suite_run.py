@@ -30,7 +30,7 @@ from .building import build
 from .errors import IdentityError, RevisionError
 from .git import Commit, Repository
 from .identity import identity, project_names
-from .sameness import Code, check_different, code_of
+from .sameness import Code, check_changed, check_different, code_of
 from .sides import BASELINE, OPTIMIZED, Invocation, Side, listing
 from .terminated import terminable
 from .worktree import worktree
@@ -151,6 +151,7 @@ class SuiteRun:
             task.invocation.configuration,
             task.invocation.testpaths,
         )
+        check_changed(self._overlay, task.repository.changed(task.base))
         overlays.apply(self._overlay, task.repository.root, base.tree)
         self.lists.overlay = (*(f"{folder}/" for folder in self._overlay.directories), *self._overlay.present)
         here = {wanted.node_id for wanted in task.wanted}
@@ -328,7 +329,7 @@ class SuiteRun:
         lanes = {failure.lane: failure for failure in failures}
         now, base = lanes.get(OPTIMIZED), lanes.get(BASELINE)
         if now is not None and now.kind == "skipped":
-            self._end(node_id, "skipped", now.message, self.lists.skipped)
+            self._end(node_id, "skipped", now.message.removeprefix("Skipped: "), self.lists.skipped)
         elif now is not None and now.kind != "mismatch":
             self._end(node_id, "failed", f"fails in the working tree: {now}", self.lists.failed)
         elif (

@@ -19,6 +19,8 @@ from .git import Commit, Repository
 from .suite_run import Lists
 
 SCHEMA: Final = "optbench/summary/1"
+JSON_NAME: Final = "summary.json"
+MARKDOWN_NAME: Final = "summary.md"
 _BOOKS: Final = {
     "incomparable": "Benchmarks that the base has but that could not be measured there",
     "failed": "Benchmarks that fail in the working tree",
@@ -34,17 +36,20 @@ def summary(
     lists: Lists,
     documents: Sequence[Mapping[str, Any]],
     settings: Settings,
+    error: str | None = None,
 ) -> dict[str, Any]:
     """Return the summary as plain JSON types.
 
-    The verdict over all benchmarks: ACCEPT when every decision is one and nothing was incomparable or failed,
-    REJECT when one is, else INCONCLUSIVE. "Nothing regressed" needs no correction (an intersection of tests);
-    claims of a speedup are Holm-corrected before they arrive here.
+    The verdict over all benchmarks: ERROR when ``error`` says why the run has none; REJECT when a decision is one
+    or a benchmark fails; ACCEPT when every decision is one and nothing was incomparable; else INCONCLUSIVE.
+    "Nothing regressed" needs no correction (an intersection of tests); claims of a speedup are Holm-corrected
+    before they arrive here.
     """
     head = repository.head()
     return {
         "schema": SCHEMA,
-        "verdict": _verdict(lists, documents),
+        "verdict": _verdict(lists, documents) if error is None else "ERROR",
+        "error": error,
         "goal": settings.goal,
         "gate": settings.gate,
         "base": {"revision": base.revision, "commit": base.commit},
@@ -61,11 +66,17 @@ def summary(
     }
 
 
+def forget(folder: Path) -> None:
+    """Remove the summary of an earlier run, so that it cannot pass for that of a run that is killed."""
+    for name in (JSON_NAME, MARKDOWN_NAME):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write(folder: Path, found: Mapping[str, Any]) -> None:
     """Write ``summary.json`` and ``summary.md`` to the report folder; raises StoreError."""
     with folder_lock(folder):
-        replace(folder, "summary.json", (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-        replace(folder, "summary.md", markdown(found).encode())
+        replace(folder, JSON_NAME, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        replace(folder, MARKDOWN_NAME, markdown(found).encode())
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -79,6 +90,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"goal {found['goal']}.",
         "",
     ]
+    if found["error"]:
+        lines += [table(("Error",), [(found["error"],)]), ""]
     if found["benchmarks"]:
         headers = ("Verdict", "Benchmark", "Ratio", "Interval", "Needed", "Pairs", "Why")
         cells = [
