@@ -39,6 +39,7 @@ ALLOWANCE = 1.0
 """Extra time, as a fraction, that the machine alone is thought to be able to cause between two recordings."""
 ONE_PROCESS = 0.5
 """The least allowance when a side is one process: memory layout and hash seed are one draw."""
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -211,11 +212,13 @@ def compare(
         ranks = mann_whitney(np.log(a), np.log(b), 2.0 * limit)
     if min(baseline.n, optimized.n) < FEWEST:
         reasons.append(Reason.TOO_FEW_VALUES)
-    elif usable and not se > 0.0:
+    elif usable and not se > _ROUNDING:
         reasons.append(Reason.INVALID_MEASUREMENT)
     nan = math.nan
+    if not se > _ROUNDING:  # also NaN; equal times differ by rounding once their logarithms are taken
+        se = nan
     half = t_margin = p_margin = t_zero = p_zero = p_worse = nan
-    if se > 0.0 and df > 0.0:
+    if math.isfinite(se) and df > 0.0:
         half = float(t_critical(limit, df)) * se
         t_margin, t_zero = (goal.log_threshold - theta) / se, -theta / se
         p_margin, p_zero = float(t_upper(t_margin, df)), float(2.0 * t_upper(abs(t_zero), df))

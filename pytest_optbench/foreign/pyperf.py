@@ -75,10 +75,9 @@ def _benchmark(node: Node, metadata: Mapping[str, Any]) -> Recorded | str:
         if not values:
             continue  # a calibration
         processes.append(values)
-        peak = run.get("metadata")
-        peak = peak.get("mem_max_rss") if peak else None
-        if peak is not None:
-            peaks.append(float(peak.count()))
+        peak = {**metadata, **_metadata(run, "metadata")}.get("mem_max_rss")
+        if isinstance(peak, int) and peak > 0:
+            peaks.append(float(peak))
     if not processes:
         node["runs"].fail("runs of which at least one holds values", "calibrations only")
     peaks = peaks if len(peaks) == len(processes) else []

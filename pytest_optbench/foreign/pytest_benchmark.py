@@ -35,7 +35,7 @@ def read(root: Node, sha256: str) -> File:
         version=version,
         benchmarks=numbered(benchmarks),
         machine={
-            "cpu": brand.text() if brand else None,
+            "cpu": brand.text() if brand and brand.value != "unknown" else None,
             "cpu_count": count.count() if count else None,
             "architecture": _text(machine, "machine"),
             "system": _text(machine, "system"),
