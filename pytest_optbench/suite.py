@@ -19,6 +19,7 @@ from .history.location import without_secrets
 from .history.prepare import Prepared, prepare
 from .options import Settings
 from .report import github, terminal, write_decision, write_index
+from .report.escape import console
 from .store.errors import StoreError
 from .store.ledger import Entry
 
@@ -40,6 +41,7 @@ class Suite:
         self._documents: dict[str, Document] = {}
         self._demoted: list[str] = []
         self._errors: list[str] = []
+        self._page: Path | None = None
         if settings.history is not None and not config.option.collectonly:
             prepared = _history(config, settings.history)
             config.stash[HELD] = prepared.trail
@@ -107,6 +109,9 @@ class Suite:
         width = terminalreporter._tw.fullwidth
         for line in terminal.table(list(self._documents.values()), self._report_dir(), width, encoding):
             terminalreporter.write_line(line, **colours.get(line.verdict or "", {}))
+        if self._page is not None:
+            page = console(str(terminal.shown(self._page)), encoding)
+            terminalreporter.write_line(f"  {page}: all decisions of the folder, with charts")
         for message in (*self._demoted, *self._errors):
             terminalreporter.write_line(f"optbench: {message}", red=True)
 
@@ -140,6 +145,7 @@ class Suite:
         except StoreError as error:
             self._errors.append(str(error))
             return
+        self._page = index.html
         for warning in index.warnings:
             self._warn(warning)
 

@@ -46,7 +46,7 @@ def table(
     if not docs:
         return []
     columns = shutil.get_terminal_size().columns if columns is None else columns
-    folder = _shown(Path(report_dir))
+    folder = shown(Path(report_dir))
     raw = [HEADERS, *(_cells(doc, folder) for doc in docs)]
     cells = [[console(cell, encoding).strip() for cell in row] for row in raw]
     widths = [max(width(row[column]) for row in cells) for column in range(len(HEADERS))]
@@ -89,6 +89,7 @@ def _interval(doc: Doc) -> str:
     return UNKNOWN if low is None or high is None else f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 
-def _shown(folder: Path) -> Path:
+def shown(folder: Path) -> Path:
+    """Return a path as it is shown: relative to the working directory where it lies inside it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -58,6 +58,8 @@ def test_the_table_names_verdict_and_report(bench: Bench) -> None:
         ["optbench: 10 to 40 pairs, minimum speedup 5 %, gate strict, reports in reports", "*optbench*"]
     )
     result.stdout.fnmatch_lines(["*ACCEPT*test_gain*", "*reports/test_bench-test_gain.md*"])
+    result.stdout.fnmatch_lines(["  reports/index.html: all decisions of the folder, with charts"])
+    assert 'href="#test_bench-test_gain"' in (bench.folder / "reports" / "index.html").read_text()
 
 
 def test_users_templates_replace_the_shipped_ones(bench: Bench) -> None:

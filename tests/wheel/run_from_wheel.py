@@ -22,6 +22,11 @@ SHIPPED = (
     "pytest_optbench/store/decision.schema.json",
     "pytest_optbench/report/templates/decision.md.j2",
     "pytest_optbench/report/templates/index.md.j2",
+    "pytest_optbench/report/templates/index.html.j2",
+    "pytest_optbench/report/templates/decision.html.j2",
+    "pytest_optbench/report/templates/tables.html.j2",
+    "pytest_optbench/report/templates/report.css",
+    "pytest_optbench/report/templates/report.js",
     "optengine/py.typed",
 )
 
