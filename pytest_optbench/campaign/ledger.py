@@ -165,11 +165,22 @@ def _bad(decision: object) -> str | None:
     for key, types in _DECISION.items():
         if not isinstance(decision.get(key), types):
             return key
-    values = [decision["ratio"].get(key) for key in ("estimate", "ci_low", "ci_high")]
-    numbers = [value for value in values if value is not None]
-    if not all(isinstance(v, (int, float)) and math.isfinite(v) and v > 0 for v in numbers):
+    ratio = [decision["ratio"].get(key) for key in ("ci_low", "estimate", "ci_high")]
+    known = [value for value in ratio if value is not None]
+    if not all(_number(value) and value > 0 for value in known) or known != sorted(known):
         return "ratio"
-    return "ratio" if numbers and len(numbers) < len(values) else None
+    if len(known) not in (0, 3) or (not known and decision["verdict"] == "ACCEPT"):
+        return "ratio"
+    df, p = decision.get("df"), decision.get("p")
+    if df is not None and not (_number(df) and df > 0):
+        return "df"
+    if p is not None and not (_number(p) and 0 <= p <= 1):
+        return "p"
+    return None if 0 < decision["confidence"] < 1 else "confidence"
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _refuse(name: str) -> None:

@@ -59,6 +59,10 @@ class Outcome:
 def measure(campaign: Campaign, step: Measure) -> Outcome:
     """Return how measuring one test ended. An interrupt ends the child and is passed on. Raises StoreError."""
     folder = campaign.folder / DECISIONS
+    if folder.is_symlink():
+        raise StoreError(
+            f"{DECISIONS} must be a folder of the campaign's own, but it is a link; remove the link"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     before = _contents(folder)
     arguments = ["--optbench", f"--optbench-report-dir={folder}", f"--rootdir={campaign.root}"]
@@ -180,9 +184,12 @@ def _die_with_parent() -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl  # loaded here: nothing may be loaded between fork and exec
+    parent = os.getpid()
 
     def ask() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it was killed before it was asked
+            os._exit(1)
 
     return ask
 

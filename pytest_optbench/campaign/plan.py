@@ -35,7 +35,7 @@ class State(StrEnum):
     INCONCLUSIVE = "inconclusive"
     FAILED = "failed"
     BLOCKED = "blocked"
-    WAITING = "not tried, waits"
+    WAITING = "waiting"
     OPEN = "not tried"
     NOT_NEEDED = "not needed"
 

@@ -29,6 +29,7 @@ Row = Sequence[str]
 def write_report(campaign: Campaign, ledger: Ledger) -> Path:
     """Write the page and its plot into the campaign's folder; return the page. Raises StoreError."""
     result, done = status(campaign, ledger)
+    campaign.folder.mkdir(parents=True, exist_ok=True)
     replace(campaign.folder, PLOT, waterfall_svg(campaign.title, result).encode())
     return replace(campaign.folder, PAGE, page(campaign, ledger, result, done).encode())
 

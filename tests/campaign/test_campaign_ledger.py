@@ -98,6 +98,12 @@ def test_a_broken_ledger_is_refused(tmp_path: Path, events: object, message: str
         ({**DECISION, "verdict": 1}, "verdict"),
         ({**DECISION, "ratio": {"estimate": -1, "ci_low": 1, "ci_high": 2}}, "ratio"),
         ({**DECISION, "ratio": {"estimate": 1.0}}, "ratio"),
+        ({**DECISION, "ratio": {"estimate": 2.0, "ci_low": 2.1, "ci_high": 1.9}}, "ratio"),
+        ({**DECISION, "ratio": {"estimate": True, "ci_low": True, "ci_high": True}}, "ratio"),
+        ({**DECISION, "ratio": {}}, "ratio"),
+        ({**DECISION, "df": 0}, "df"),
+        ({**DECISION, "p": 1.5}, "p"),
+        ({**DECISION, "confidence": 1}, "confidence"),
     ],
 )
 def test_a_decision_without_its_figures_is_refused(tmp_path: Path, decision: object, what: str) -> None:
@@ -130,6 +136,16 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path, text: str, message: str) -
     (tmp_path / NAME).write_text(text)
     with pytest.raises(StoreError, match=message):
         Ledger(tmp_path)
+
+
+def test_a_decision_that_measured_nothing_is_kept(tmp_path: Path) -> None:
+    """A rejection for unequal results has no ratio."""
+    ledger = Ledger(tmp_path)
+    started(ledger, 1)
+    nothing = {"estimate": None, "ci_low": None, "ci_high": None}
+    decision = {**DECISION, "verdict": "REJECT", "reasons": ["not-equivalent"], "ratio": nothing}
+    ledger.append("finished", attempt=1, outcome="decided", seconds=1.0, decision=decision)
+    assert Ledger(tmp_path).attempts()[0].decision == decision
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_interrupted_attempt_undoes_nothing(campaign: Campaign) -> None:
 def test_a_failed_attempt_is_left_to_the_next_run(campaign: Campaign) -> None:
     """In the run that failed it is passed over with all that builds on it; the next run tries again."""
     failed = Attempt(1, "a", HALF, (), "2026-01-01T00:00:00Z", outcome="failed", message="no decision")
-    assert states(campaign, failed) == ["failed", "not tried, waits", "not tried"]
+    assert states(campaign, failed) == ["failed", "waiting", "not tried"]
     assert step(campaign, failed) == "a"
     assert step(campaign, failed, tried=("a",)) == "c"
     done = next_step(campaign, [failed, rejected(2, "c", SLOWER)], ("a",))

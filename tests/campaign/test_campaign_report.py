@@ -217,3 +217,5 @@ def test_status_says_where_it_stands_and_writes_nothing(project: Project) -> Non
     assert "next: a (test_work.py::test_half)" in project.out
     assert "does not hold: not decided: a, b, c" in project.out
     assert not project.reports.exists()
+    assert project.run("report") == 1
+    assert "3 candidates: 1 waiting, 2 not tried." in (project.reports / "campaign.md").read_text()

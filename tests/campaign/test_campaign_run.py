@@ -16,7 +16,7 @@ from campaign_project import Project, decided, ledger_of
 from pytest_optbench.store.files import folder_lock
 
 WHOLE = "test_work.py::test_whole"
-HANG_S = 60.0
+HANG_S = 120.0
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -94,6 +94,17 @@ def test_no_shell_sees_a_test_id(project: Project) -> None:
     project.file.write_text(text)
     assert project.run("run") == 2
     assert not (project.folder / "owned").exists()
+
+
+def test_decisions_stay_in_the_campaign_s_folder(project: Project) -> None:
+    """A link in the place of the folder of decisions is not written through."""
+    project.write("1 first test_half")
+    project.reports.mkdir(parents=True)
+    (project.folder / "elsewhere").mkdir()
+    (project.reports / "decisions").symlink_to(project.folder / "elsewhere")
+    assert project.run("run") == 1
+    assert "decisions must be a folder of the campaign's own, but it is a link" in project.err
+    assert list((project.folder / "elsewhere").iterdir()) == []
 
 
 def test_measuring_again_needs_a_known_id(project: Project) -> None:
