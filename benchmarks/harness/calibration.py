@@ -53,6 +53,7 @@ GAINS = (0.0, 0.05, 0.08)
 THRESHOLDS = ("5%", "2%")
 """Minimum speedups our own decisions are asked for: the default, and one below both gains."""
 PEERS = ("asv", "pyperf", "pytest-benchmark")
+_OTHER = {"revisions", "benchmarks", "page_only"}
 
 
 @dataclass(frozen=True)
@@ -230,9 +231,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.page_only:
         _require_peers()
     start, rng = time.perf_counter(), random.Random(options.seed)
-    command = command_line(
-        made, argparse.Namespace(**{k: v for k, v in vars(options).items() if v and k != "page_only"})
+    used = (
+        {"revisions", "benchmarks", "minutes", "seed"} if options.revisions else set(vars(options)) - _OTHER
     )
+    chosen = {name: value for name, value in vars(options).items() if name in used and value is not None}
+    command = command_line(made, argparse.Namespace(**chosen))
     if options.revisions:
         records = revision_records(options.revisions, options.benchmarks, options.minutes, rng)
         found = {"records": records, "benchmarks": options.benchmarks}
