@@ -58,9 +58,12 @@ class BenchmarkFixture:
     ) -> Any:
         """Have rounds of calls timed and return the result of one call."""
         self._once("benchmark.pedantic(...)")
-        for what, value, least in (
-            ("iterations", iterations, 1), ("rounds", rounds, 1), ("warmup_rounds", warmup_rounds, 0),
-        ):  # fmt: skip
+        counts: tuple[tuple[str, Any, int], ...] = (
+            ("iterations", iterations, 1),
+            ("rounds", rounds, 1),
+            ("warmup_rounds", warmup_rounds, 0),
+        )
+        for what, value, least in counts:
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{what} must be a whole number of at least {least}, received {value!r}")
         if iterations > 1 and setup:

@@ -27,7 +27,7 @@ def main() -> int:
     import pytest
 
     sys.argv = [pytest.__file__, *sys.argv[2:]]
-    return int(pytest.console_main())
+    return int(pytest.main())
 
 
 if __name__ == "__main__":

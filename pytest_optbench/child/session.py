@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class ChildSession:
         self._wanted: frozenset[str] | None = None
         self._served = 0
         self._abandoned = False
+        self._info: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def seconds(self) -> Sequence[float]:
@@ -39,14 +40,16 @@ class ChildSession:
 
     def serve(self, item: pytest.Item, work: Work, name: str = "", **rest: Any) -> Any:
         """Have the driver time ``work``, see `Region.serve`."""
-        self._served += 1
+        self._info = dict if name else rest.get("info", dict)
         try:
-            return self._region.serve(item.nodeid, work, name, **rest)
+            result = self._region.serve(item.nodeid, work, name, **rest)
         except Abandoned:
             self._abandoned = True
             raise
         except (ChannelClosed, Nonsense):
             os._exit(1)
+        self._served += 1
+        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
@@ -100,6 +103,7 @@ class ChildSession:
         self._reports.clear()
         self._served = 0
         self._abandoned = False
+        self._info = dict
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message = self._outcome()
         self._channel.send(event="ended", id=item.nodeid, outcome=outcome, message=message)
