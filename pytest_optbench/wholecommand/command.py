@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +22,16 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True)
 class Command:
-    """A program with its arguments; ``text`` is what the user wrote, ``program`` the file that is run."""
+    """A program with its arguments.
+
+    ``text`` is what the user wrote, ``program`` the file that is run, ``shown`` the command for documents: absolute
+    paths are relative to the folder it runs in, or cut to their last part.
+    """
 
     text: str
     words: tuple[str, ...]
     program: str
+    shown: str
     shell: bool = False
 
     @classmethod
@@ -38,7 +44,7 @@ class Command:
         if "\0" in text or not text.strip():
             raise CommandError(f"a command must name a program, received {text!r}")
         if shell:
-            return cls(text, (_SHELL, "-c", text), _SHELL, shell=True)
+            return cls(text, (_SHELL, "-c", text), _SHELL, _shown(text.split(" "), cwd, " ".join), shell=True)
         try:
             words = tuple(shlex.split(text))
         except ValueError as error:
@@ -51,14 +57,9 @@ class Command:
                 f"a command is run without a shell, received {text!r} with {operator!r}; add --shell to run it by "
                 f"{_SHELL}, or put quotes around {operator!r} if the program is to see it"
             )
-        return cls(text, words, _program(words[0] if words else "", cwd, text))
-
-    @property
-    def shown(self) -> str:
-        """The command for documents: folders of absolute paths are cut off."""
-        if self.shell:
-            return _cut_folders(self.text)
-        return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in self.words)
+        return cls(
+            text, words, _program(words[0] if words else "", cwd, text), _shown(words, cwd, shlex.join)
+        )
 
     def code(self, cwd: Path) -> dict[str, Any]:
         """Return name and SHA-256 of the program and of every argument that is a file, in one digest."""
@@ -92,5 +93,12 @@ def _operator(text: str) -> str | None:
     return next((token for token in tokens if set(token) <= set(_OPERATORS)), None)
 
 
-def _cut_folders(text: str) -> str:
-    return " ".join(Path(word).name if Path(word).is_absolute() else word for word in text.split(" "))
+def _shown(words: Iterable[str], cwd: Path, join: Callable[[Iterable[str]], str]) -> str:
+    return join(_without_folders(word, cwd) for word in words)
+
+
+def _without_folders(word: str, cwd: Path) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else path.name

@@ -54,11 +54,11 @@ class Benchmark:
     def subjects(self) -> dict[str, Subject]:
         """Return what is decided, by candidate."""
         baseline = Side(self.baseline.shown, self.baseline.code(self.cwd))
-        subjects = {}
+        subjects: dict[str, Subject] = {}
         for name, command in self.candidates.items():
-            title = self.title or f"{command.shown} against {self.baseline.shown}"
-            if self.title and len(self.candidates) > 1:
-                title = f"{self.title}: {command.shown}"
+            title = self._title(command)
+            same = sum(subject.title.partition(" (#")[0] == title for subject in subjects.values())
+            title = f"{title} (#{same + 1})" if same else title
             subjects[name] = Subject(
                 identity=f"command::{title}",
                 title=title,
@@ -71,6 +71,11 @@ class Benchmark:
                 program="optbench",
             )
         return subjects
+
+    def _title(self, command: Command) -> str:
+        if self.title is None:
+            return f"{command.shown} against {self.baseline.shown}"
+        return self.title if len(self.candidates) == 1 else f"{self.title}: {command.shown}"
 
 
 def run_commands(benchmark: Benchmark, progress: Progress) -> Outcome:

@@ -12,7 +12,6 @@ import os
 import shutil
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -221,7 +220,7 @@ class CommandRunner:
         path = shutil.which("true")
         if path is None:
             return
-        nothing = Command("true", ("true",), str(Path(path)))
+        nothing = Command("true", ("true",), path, "true")
         walls = [self._one(nothing, self._environment).wall_s for _ in range(_START_UPS)]
         self.start_up_s = statistics.median(walls)
 

@@ -53,7 +53,7 @@ def changed(tool: str, place: list[Any], value: Any) -> str:
         ("pytest-benchmark", ["benchmarks", 0, "stats", "data", 1], 10**400, "found an integer beyond any float"),
         ("pytest-benchmark", ["benchmarks", 0, "stats", "data"], [], "at least one element, found an empty one"),
         ("pytest-benchmark", ["benchmarks", 0, "stats", "data"], {}, "must be a list, found {}"),
-        ("pytest-benchmark", ["benchmarks", 0, "stats", "rounds"], 3, "must be the number of values in data, 2, found 3"),
+        ("pytest-benchmark", ["benchmarks", 0, "stats", "rounds"], 3, "the number of values in data, 2, found 3"),
         ("pytest-benchmark", ["benchmarks", 0, "stats"], ..., "benchmarks[0].stats must be present, found nothing"),
         ("pytest-benchmark", ["benchmarks", 0, "fullname"], "", "fullname must be text that is not empty"),
         ("pytest-benchmark", ["benchmarks", 0, "fullname"], "x" * 5000, "at most 4000 characters, found 5000 of them"),

@@ -151,7 +151,7 @@ def test_several_candidates_share_one_baseline(optbench: Run) -> None:
     _, _, _, documents = optbench(
         "--baseline=true", "--optimized=true", "--optimized=/bin/true", "--quick", "--max-time=4"
     )
-    assert len(documents) == 1  # both are called true in a report that shows no folders
+    assert [d["title"] for d in documents] == ["true against true", "true against true (#2)"]
     _, _, err, _ = optbench("--baseline=true", "--optimized=true", "--optimized=true")
     assert "every --optimized must be another command, received 'true' twice" in err
 
@@ -223,6 +223,9 @@ def test_documents_show_no_folders(tmp_path: Path) -> None:
     script.write_text("1")
     command = Command.parse(f"{sys.executable} {script} -x", tmp_path)
     assert command.shown == f"{Path(sys.executable).name} a.py -x"
+    assert Command.parse(f"{sys.executable} {script}", tmp_path.parent).shown.endswith(
+        f" {tmp_path.name}/a.py"
+    )
     before = command.code(tmp_path)["sha256"]
     script.write_text("2")
     assert command.code(tmp_path)["sha256"] != before
