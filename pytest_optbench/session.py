@@ -119,6 +119,8 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
                 _trials(runner, run, progress)
         else:
             _isolated(benchmark, arms, seed, run, progress)
+            if run.traceback is not None:
+                return
         with run.timed("equivalence_s"):
             if arms.recordings.noisy:
                 progress.phase("recording metrics")
