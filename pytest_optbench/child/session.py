@@ -106,7 +106,13 @@ class ChildSession:
         self._info = dict
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message = self._outcome()
-        self._channel.send(event="ended", id=item.nodeid, outcome=outcome, message=message)
+        self._channel.send(
+            event="ended",
+            id=item.nodeid,
+            outcome=outcome,
+            message=message,
+            info=dict(self._info()),  # again: suites add to extra_info when they have the result
+        )
 
     def _outcome(self) -> tuple[str, str]:
         if self._abandoned:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -235,6 +235,10 @@ class ProcessPairs:
         if failures:
             pair.fail(benchmark, *failures)
             return
+        late = {c.lane: m.get("info") for c, m in zip(self._children, ended, strict=True)}
+        for key in keys:
+            info = {lane: {**known, **_object(late[lane])} for lane, known in pair.measured[key].info.items()}
+            pair.measured[key] = replace(pair.measured[key], info=info)
 
     def _leave(self, pair: _Pair) -> None:
         """Let the children finish their sessions and end; what they measured stands, however they end."""
@@ -303,3 +307,7 @@ def _modules(said: Any) -> dict[str, Module]:
         for name, each in said.items()
         if isinstance(each, list) and len(each) == 2
     }
+
+
+def _object(said: Any) -> dict[str, Any]:
+    return said if isinstance(said, dict) else {}
