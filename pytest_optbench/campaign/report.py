@@ -72,7 +72,11 @@ def lines(campaign: Campaign, result: Account, done: Done) -> Iterator[str]:
     for each in result.standings:
         shown = each.accepted or _telling(each)
         figures = _measured(shown)
-        via = f" by {shown.variant.id}" if shown and shown.variant.id != each.candidate.id else ""
+        via = (
+            f" by {shown.variant.id}"
+            if each.accepted and shown and shown.variant.id != each.candidate.id
+            else ""
+        )
         state = _state(each, result)
         forecast = percent((shown.variant if shown else each.candidate.variants[0]).expected)
         yield f"  {each.candidate.rank:>3} {each.candidate.id:<24} {state + via:<22} expected {forecast}, {figures}"
@@ -100,7 +104,11 @@ def _outcome(campaign: Campaign, result: Account, done: Done) -> str:
 
 def _candidate_row(each: CandidateStanding, result: Account) -> Row:
     shown = each.accepted or _telling(each)
-    via = f" (by {shown.variant.title})" if shown and shown.variant.id != each.candidate.id else ""
+    via = (
+        f" (by {shown.variant.title})"
+        if each.accepted and shown and shown.variant.id != each.candidate.id
+        else ""
+    )
     expected = shown.variant.expected if shown else each.candidate.variants[0].expected
     return (
         str(each.candidate.rank),
@@ -265,8 +273,11 @@ def _notes(campaign: Campaign) -> Iterator[str]:
 
 
 def _telling(each: CandidateStanding) -> Standing | None:
-    """Return the last variant that was measured: what an outcome other than accepted rests on."""
-    return next((s for s in reversed(each.variants) if s.attempt and s.attempt.decision), None)
+    """Return the variant that tells most of an outcome other than accepted: the last measured, or held up."""
+    decided = [s for s in each.variants if s.attempt and s.attempt.decision]
+    held_up = [s for s in each.variants if s.state in (State.FAILED, State.BLOCKED)]
+    telling = decided or held_up
+    return telling[-1] if telling else None
 
 
 def _state(each: CandidateStanding, result: Account) -> str:

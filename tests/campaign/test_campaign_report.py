@@ -81,6 +81,28 @@ def test_a_small_difference_is_said_too(project: Project) -> None:
     assert "All claims hold." in found
 
 
+def test_a_set_that_was_not_accepted_is_a_problem(project: Project) -> None:
+    """A set not measured together yet, or not accepted, keeps the campaign from holding."""
+    project.write(CHAIN, head=f'together = "{WHOLE}"')
+    first, second, third = whole(4.0)[:3]
+    found = text(project, [first, second, third])
+    assert "Not everything holds: the accepted set was not measured together." in found
+    assert "The accepted set has not been measured together yet." in found
+    futile = decided(4, "together", WHOLE, 1.02, "INCONCLUSIVE", ["futile"], p=0.5, accepted=["a", "b"])
+    found = text(project, [futile])
+    assert "Not everything holds: the accepted set, measured together, was not accepted." in found
+
+
+def test_a_rejected_alternative_is_no_success(project: Project) -> None:
+    """The figures of a candidate rejected with its alternative are those of what was tried last."""
+    project.write("1 a test_half\n- a2 test_whole")
+    attempts = [
+        decided(n, i, t, r, "REJECT", ["slower"])
+        for n, i, t, r in ((1, "a", HALF, 0.5), (2, "a2", WHOLE, 0.8))
+    ]
+    assert "| 1 | a | rejected | n/a | -25.00 % = 0.8000x |" in text(project, attempts)
+
+
 def test_separate_chains_are_said_to_be_separate(project: Project) -> None:
     """Without a common chain the page refuses to multiply, and to compare what was measured together."""
     project.write("1 a test_half\n2 b test_half_again", head=f'together = "{WHOLE}"')
@@ -106,8 +128,10 @@ def test_alternatives_blocked_failed_and_fallen_are_told(project: Project) -> No
     )
     assert "| 1 | a | accepted alone, falls to Holm (by a2) |" in found
     assert "| a | a2 | accepted | 16.67 % = 1.200x |" in found
-    assert "| 2 | b | blocked | n/a | not measured |" in found
-    assert "| 3 | c | failed |" in found
+    assert (
+        "| 2 | b | blocked | n/a | not measured | n/a | n/a | builds on a, which was not accepted |" in found
+    )
+    assert "| 3 | c | failed | n/a | not measured | n/a | n/a | no decision was made |" in found
     assert "a2 does not stand over the whole campaign (Holm)" in found
     assert "not decided: c, d" in found
     assert "Attempt 3 failed:\n\n````text\nno decision was made\n> ```raise```\n````" in found
