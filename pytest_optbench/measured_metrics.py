@@ -36,18 +36,23 @@ def recorded(recordings: Recordings, candidate: str) -> list[Asked]:
     ]
 
 
-def recorded_by_processes(
-    pairs: Sequence[tuple[Mapping[str, Recorded], Mapping[str, Recorded]]],
+def recorded_in_pairs(
+    pairs: Sequence[Mapping[str, Mapping[str, Recorded]]], baseline: str, optimized: str
 ) -> list[Asked]:
-    """Return what (baseline, optimized) of each pair of processes recorded; the optimized side says how to judge."""
+    """Return what fresh processes recorded, pair by pair, as metrics; the optimized side says how to judge.
+
+    ``pairs`` holds what one call recorded, by side and name. A value whose other half is missing stays a single
+    one, so a metric that only one side records is open, never within its margin.
+    """
+    sides = [(pair.get(baseline, {}), pair.get(optimized, {})) for pair in pairs]
     declared: dict[str, Declaration] = {}
     for side in (1, 0):
-        for pair in pairs:
+        for pair in sides:
             for name, each in pair[side].items():
                 declared.setdefault(name, each.declared)
     found = []
     for name, asked in declared.items():
-        values = [tuple(side[name].value if name in side else None for side in pair) for pair in pairs]
+        values = [tuple(side[name].value if name in side else None for side in pair) for pair in sides]
         samples = Samples(
             tuple(old for old, new in values if old is not None and new is None),
             tuple(new for old, new in values if new is not None and old is None),

@@ -23,7 +23,7 @@ from .isolation import Invocation, trials_in_processes
 from .measure.arm import Arms
 from .measure.equivalence import check
 from .measure.errors import ArmRaised, MeasureError, TimeLimitReached
-from .measure.garbage import equal_collector_state
+from .measure.garbage import heap_set_aside
 from .measure.inline import InlineRunner
 from .measure.lock import measuring_lock
 from .measure.memory import MemoryWatch
@@ -103,7 +103,7 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
     try:
         progress.phase("checking results")
         inline = benchmark.settings.isolation == "inline"
-        with run.timed("equivalence_s"), MemoryWatch() as watch, equal_collector_state():
+        with run.timed("equivalence_s"), MemoryWatch() as watch, heap_set_aside():
             for arm in arms:  # first of all: what an arm changes once it would not change again
                 seen = observe(arm, watch)
                 run.memory[arm.name] = seen.memory

@@ -19,9 +19,11 @@ def short_percent(fraction: float) -> str:
 
 
 def change(fraction: float) -> str:
-    """Return a change with its sign: 0.031 -> "+3.10 %", 41.5 -> "42.5x as much"."""
+    """Return a change with its sign: 0.031 -> "+3.10 %", 41.5 -> "42.5x as much", 2712.3 -> "2713x as much"."""
     if fraction >= 10.0:
-        return f"{1.0 + fraction:.3g}x as much"
+        return f"{1.0 + fraction:.{1 if fraction < 99.0 else 0}f}x as much"
+    if 0.0 < abs(fraction) < 5e-5:
+        return f"{100.0 * fraction:+.2g} %"  # two decimals would show no change at all
     return f"{'+' if fraction >= 0.0 else ''}{percent(fraction)}"
 
 

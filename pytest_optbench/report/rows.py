@@ -177,7 +177,7 @@ def metrics(doc: Doc) -> list[Row]:
 
 def _quantity(value: Any, unit: Any) -> str:
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    return quantity(value, _text(unit) or None) if known else _text(value)
+    return quantity(value, unit if isinstance(unit, str) else None) if known else _text(value)
 
 
 def _change(metric: Mapping[str, Any]) -> str:

@@ -61,6 +61,13 @@ def test_numbers():
     assert wording.percent(0.09931) == "9.93 %"
     assert wording.percent(math.nan) == "n/a"
     assert wording.short_percent(0.05) == "5 %"
+    assert [wording.change(x) for x in (-0.05, -2.5e-6, 0.0, 0.031, 41.5, 2712.3)] == [
+        "-5.00 %", "-0.00025 %", "+0.00 %", "+3.10 %", "42.5x as much", "2713x as much"
+    ]  # fmt: skip
+    assert [wording.size(n) for n in (0, 2047, 50 * 2**20)] == ["0 B", "2.00 KiB", "50.00 MiB"]
+    assert wording.quantity(2791.2134, "rows/s") == "2791.21 rows/s"
+    assert [wording.quantity(7, unit) for unit in (None, "1", "B", "files")] == ["7", "7", "7 B", "7 files"]
+    assert wording.quantity(None, "B") == "n/a"
     assert wording.times(1.11029) == "1.110x"
     assert wording.times(math.inf) == "n/a"
     assert wording.p_value(9e-7) == "<1e-6"

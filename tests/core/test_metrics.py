@@ -199,7 +199,7 @@ def test_metrics_in_words() -> None:
     memory = judge(Metric("memory", "B", margin=0.2, kind="memory"), Samples((10 * 2**20,), (20 * 2**20,)))
     assert metric_line(memory) == "memory 10.00 MiB to 20.00 MiB, +100.00 % (at most +20 %)"
     many = judge(Metric("reads", "files"), Samples((2,), (100,)))
-    assert metric_change(many) == "2 files to 100 files, 50x as much"
+    assert metric_change(many) == "2 files to 100 files, 50.0x as much"
     assert metric_requirement(counts(1, 1, better="same")) == "the same"
     assert metric_requirement(noisy(1.0, better="same", margin=0.01)) == "within ±1 %"
     assert metric_requirement(counts(1, 1, better="higher")) == "at most -5 %"

@@ -23,6 +23,7 @@ import pytest
 
 from pytest_optbench.measure import ArmRaised, memory_sampler
 from pytest_optbench.measure.arm import Arm, Arms
+from pytest_optbench.measure.garbage import heap_set_aside
 from pytest_optbench.measure.memory import MemoryWatch, measure_memory
 from pytest_optbench.measure.observe import Observation, memory_again, record_pairs
 from pytest_optbench.measure.observe import observe as observe_with
@@ -148,6 +149,14 @@ def test_the_watching_process_is_started_again_after_a_failure():
         assert watch.measure(Arm("b", lambda: b"x" * (20 * MIB))).extra_bytes > 15 * MIB
         assert watch.measure(Arm("c", kill)).extra_bytes is None
         assert watch.measure(Arm("d", lambda: b"x" * (20 * MIB))).extra_bytes > 15 * MIB
+
+
+def test_the_heap_is_set_aside_and_put_back():
+    """Collections in the body look at new objects only; afterwards they see everything again."""
+    before = gc.get_freeze_count()
+    with heap_set_aside():
+        assert gc.get_freeze_count() > before + 1000
+    assert gc.get_freeze_count() == 0
 
 
 def test_memory_of_further_calls_is_measured_in_turns(capsys):

@@ -26,7 +26,7 @@ from pytest_optbench.measured_metrics import (
     memory_of_processes,
     much_more_memory,
     recorded,
-    recorded_by_processes,
+    recorded_in_pairs,
 )
 
 MIB = 2**20
@@ -258,7 +258,8 @@ def test_processes_record_in_pairs():
             name: Recorded(Declaration(None, "lower", 0.05, None), value) for name, value in values.items()
         }
 
-    found = dict(recorded_by_processes([(said(x=1, y=5), said(x=2)), (said(x=3), said(x=4))]))
+    pairs = [{"old": said(x=1, y=5), "new": said(x=2)}, {"old": said(x=3), "new": said(x=4)}]
+    found = dict(recorded_in_pairs(pairs, "old", "new"))
     assert {metric.name: samples for metric, samples in found.items()} == {
         "x": Samples(pairs=((1, 2), (3, 4))),
         "y": Samples(baseline=(5,)),

@@ -125,12 +125,29 @@ def test_an_expectation_without_trials() -> None:
     assert words == "Nothing was measured to hold against it."
 
 
+METRICS = {
+    "memory": {"unit": "B", "better": "lower", "margin": 0.2, "exact": True, "baseline": 10 * 2**20,
+               "optimized": 25 * 2**20, "ratio": 0.4, "verdict": "worse", "message": None},
+    "rows": {"unit": None, "better": "same", "margin": 0.05, "exact": True, "baseline": 5, "optimized": 5, "ratio": 1,
+             "verdict": "within"},
+    "rate": {"unit": "1/s", "better": "higher", "margin": 0.05, "exact": False, "baseline": 2.0, "optimized": 1.9,
+             "ratio": 1 / 0.95, "ci_low": 1 / 0.97, "ci_high": 1 / 0.93, "verdict": "open", "message": "it straddles"},
+    "drift": {"better": "same", "margin": 0.1, "exact": False, "baseline": 0, "optimized": None, "ratio": None},
+}  # fmt: skip
+
+
 def test_memory_metrics_and_overhead() -> None:
     """Memory is compared, metrics keep their units, overhead shows shares of the total."""
     doc = samples.decision()
     assert rows.memory(doc)[0] == ("Peak", "800.00 MiB", "806.00 MiB", "100.75 %")
     assert rows.memory(samples.not_equivalent()) == []
     assert rows.metrics(doc)[1] == ("rows", "2791.2 rows/s", "11152.6 rows/s", "+300.00 %", "any", "n/a")
+    assert rows.metrics(samples.decision(metrics=METRICS)) == [
+        ("memory", "10.00 MiB", "25.00 MiB", "+150.00 %", "at most +20 %", "exceeded"),
+        ("rows", "5", "5", "+0.00 %", "not at all", "kept"),
+        ("rate", "2 1/s", "1.9 1/s", "-5.00 % [-7.00 %, -3.00 %]", "at most -5 %", "open: it straddles"),
+        ("drift", "0", "n/a", "n/a", "at most ±10 %", "n/a"),
+    ]
     assert rows.metrics(samples.decision(metrics={"n": 7})) == [("n", "", "7", "", "", "")]
     assert rows.overhead(doc)[3] == ("Timed", "183.6 s", "77.9 %")
     assert rows.overhead(samples.decision(overhead={"timed_s": 1.0, "control_s": None})) == [
