@@ -141,7 +141,7 @@ def plots(study: Study) -> Mapping[str, bytes]:
                 100 * gains, 100 * np.array(rates), color=colour, linestyle=style, label=_percent(noise)
             )
         axes.axvline(5, color="#495057", linewidth=1)
-        axes.annotate("threshold", (5.2, 96), color="#495057", fontsize=9)
+        axes.annotate("threshold", (4.8, 60), color="#495057", fontsize=9, ha="right")
         axes.set(xlabel="true time saved, %", ylabel="sessions that end in ACCEPT, %", ylim=(-2, 102))
         axes.grid(alpha=0.3)
         axes.legend(title="noise of a trial", frameon=False)
