@@ -174,7 +174,7 @@ def trials_in_processes(
             pair = driver.pair(run.pairs_done, [node_id])
             sampled = pair.measured.get(node_id)
             if sampled is None:
-                _forbid(run, pair.failures.get(node_id, ()))
+                forbid(run, pair.failures.get(node_id, ()))
                 break
             pairs.take(pair, sampled)
             run.overhead["timed_s"] = run.overhead.get("timed_s", 0.0) + sampled.timed_s
@@ -191,7 +191,7 @@ def trials_in_processes(
     return pairs
 
 
-def _forbid(run: Comparison, failures: Sequence[Failure]) -> None:
+def forbid(run: Comparison, failures: Sequence[Failure]) -> None:
     """Note why the children could not measure; no verdict follows from that, whatever was measured before."""
     for failure in failures:
         run.forbid(_REASONS.get(failure.kind, "invalid-measurement"), str(failure))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,13 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..comparison import Comparison, Measured
+from ..comparison import Comparison
 from ..core.equivalence import Equivalence
 from ..core.findings import Finding
 from ..core.sequential import schedule
+from ..isolation import Pairs, forbid
 from ..measure.lanes import Failure, PairResult, Sampled
-from ..measure.memory import MemoryUse
-from ..measured_metrics import memory_of_processes
+from ..measure.load import Load
+from ..measure.process import ProcessPairs
+from ..measured_metrics import memory_of_processes, recorded_in_pairs
 from ..options import Settings
 from ..results import Outcome, Preparation, conclude, prepare
 from ..store import ledger, schema
@@ -59,14 +60,9 @@ class Region:
     key: str
     prepared: Preparation
     run: Comparison
-    memory: dict[str, list[MemoryUse]] = field(default_factory=lambda: {BASELINE: [], OPTIMIZED: []})
-    spent_s: float = 0.0
-    loops: int | None = None
-    micro_pairs: int | None = None
-    shortest_run_s: float | None = None
+    pairs: Pairs = field(default_factory=Pairs)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.perf_counter)
-    outcome: Outcome | None = None
 
     @property
     def settled(self) -> bool:
@@ -78,30 +74,17 @@ class Region:
         """The largest number of pairs there may be."""
         return self.run.plan.looks[-1]
 
-    def take(self, sampled: Sampled, *, declared: bool) -> None:
+    @property
+    def spent_s(self) -> float:
+        """Seconds spent measuring so far, both sides together."""
+        return sum(each.timed_s for each in self.pairs.sampled)
+
+    def take(self, pair: PairResult, sampled: Sampled, *, declared: bool) -> None:
         """Add what one pair measured, and judge it when a look is due."""
-        record = self.run.records[OPTIMIZED]
+        self.pairs.take(pair, sampled)
         found = sampled.equality.get(OPTIMIZED)
         if found is not None:
-            if declared or found.passed is not False:
-                record.check(found)
-            else:
-                record.findings = [f for f in record.findings if f.code != "results-differ"]
-                record.findings.append(
-                    Finding(
-                        "results-differ",
-                        "warn",
-                        f"the two revisions return different results: {found.message}",
-                    )
-                )
-                record.check(Equivalence(checked=False, how="not required by the benchmark fixture"))
-        for lane, use in sampled.memory.items():
-            self.memory[lane].append(use)
-        self.run.findings += [f for f in sampled.findings if f not in self.run.findings]
-        self.loops, self.micro_pairs = sampled.loops, sampled.micro_pairs
-        known = [s for s in (self.shortest_run_s, sampled.shortest_run_s) if s]
-        self.shortest_run_s = min(known, default=None)
-        self.spent_s += sampled.timed_s
+            self._check(found, declared)
         self.run.add({OPTIMIZED: sampled.trials[OPTIMIZED]})
         self.run.look()
         limit = self.prepared.settings.max_time
@@ -110,39 +93,42 @@ class Region:
 
     def fail(self, failures: Sequence[Failure]) -> None:
         """Note that this benchmark cannot be measured any further."""
-        self.run.forbid("arm-raised", "\n".join(map(str, failures)))
+        forbid(self.run, failures)
 
-    def conclude(
-        self, protocol: Mapping[str, Any], clock_resolution_s: float, load: float | None, steal: float | None
-    ) -> Outcome:
-        """Decide, write the document and return the outcome."""
-        if self.outcome is None:
-            for lane, uses in self.memory.items():
-                if uses:
-                    self.run.memory[lane] = _median(uses)
-            self._memory_metric()
-            own = {"loops": self.loops, "micro_pairs": self.micro_pairs, "isolation": "process", **protocol}
-            self.run.measured = Measured(
-                protocol={OPTIMIZED: own},
-                load=load,
-                steal=steal,
-                clock_resolution_s=clock_resolution_s,
-                shortest_run_s=self.shortest_run_s,
-            )
-            self.run.overhead["timed_s"] = self.spent_s
-            self.outcome = conclude(self.prepared, self.run, self.started, self.began)
-        return self.outcome
+    def conclude(self, driver: ProcessPairs, load: Load) -> Outcome:
+        """Decide, write the document and return the outcome; raises `StoreError`."""
+        run, record = self.run, self.run.records[OPTIMIZED]
+        for lane in (BASELINE, OPTIMIZED):
+            use = self.pairs.memory(lane)
+            if use is not None:
+                run.memory[lane] = use
+        margin = self.prepared.settings.max_memory
+        peaks = self.pairs.peaks(OPTIMIZED)
+        if margin is not None:
+            record.metrics.append(memory_of_processes(margin, peaks))
+        record.metrics += recorded_in_pairs(
+            [each.metrics for each in self.pairs.sampled], BASELINE, OPTIMIZED
+        )
+        measured = self.pairs.measured(
+            driver, self.key, [OPTIMIZED], {"cpus": list(self.prepared.settings.cpus)}
+        )
+        run.measured = replace(measured, load=load.elsewhere, steal=load.steal)
+        run.findings += self.pairs.findings
+        if any(finding.level == "error" for finding in self.pairs.findings):
+            run.reasons.append("invalid-measurement")
+        run.overhead["timed_s"] = self.spent_s
+        return conclude(self.prepared, run, self.started, self.began)
 
-    def _memory_metric(self) -> None:
-        peaks = [
-            (old.peak_bytes, new.peak_bytes)
-            for old, new in zip(self.memory[BASELINE], self.memory[OPTIMIZED], strict=True)
-            if old.peak_bytes is not None and new.peak_bytes is not None
-        ]
-        if peaks and self.prepared.settings.max_memory is not None:
-            self.run.records[OPTIMIZED].metrics.append(
-                memory_of_processes(self.prepared.settings.max_memory, peaks)
-            )
+    def _check(self, found: Equivalence, declared: bool) -> None:
+        """Note how the results compared; where nobody declared them equal a difference is a warning."""
+        record = self.run.records[OPTIMIZED]
+        if declared or found.passed is not False:
+            record.check(found)
+            return
+        message = f"the two revisions return different results: {found.message}"
+        record.findings = [f for f in record.findings if f.code != "results-differ"]
+        record.findings.append(Finding("results-differ", "warn", message))
+        record.check(Equivalence(checked=False, how="not required by the benchmark fixture"))
 
 
 def open_region(
@@ -198,21 +184,6 @@ def _attempt(folder: Path, key: str, code: Mapping[str, Mapping[str, Any]]) -> i
     if known != [code[side]["sha256"] for side in (BASELINE, OPTIMIZED)] or doc["verdict"] == "ACCEPT":
         return 1
     return int(doc["attempt"]) + (ledger.attempt_number([ledger.entry(doc)]) - 1)
-
-
-def _median(uses: Sequence[MemoryUse]) -> MemoryUse:
-    """Return the median over pairs of the peaks; unknown ones are left out."""
-
-    def middle(values: Sequence[int | None]) -> int | None:
-        known = [value for value in values if value is not None]
-        return int(statistics.median(known)) if known else None
-
-    return MemoryUse(
-        middle([use.peak_bytes for use in uses]),
-        middle([use.extra_bytes for use in uses]),
-        f"{uses[0].how}; median over {len(uses)} pairs",
-        sum(use.samples for use in uses),
-    )
 
 
 def regions_of(node_id: str, pair: PairResult) -> dict[str, Sampled]:

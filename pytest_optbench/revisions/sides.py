@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..child.command import interpreter
+from ..isolation import environment as inherited
 from ..measure.lanes import Lane
 from .reroot import OTHER_TREE, ROOT, TREE, import_roots, is_environment
 
@@ -50,14 +51,13 @@ class Side:
             return path
         return self.tree / path.relative_to(invocation.top)
 
-    def environment(self, invocation: Invocation, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    def environment(self, invocation: Invocation) -> dict[str, str]:
         """Return the environment of this side's processes.
 
         ``PYTHONPATH`` starts with the side's own import roots, so that processes which children start find
         the side's own code, too.
         """
-        found = dict(os.environ if given is None else given)
-        found.pop("PYTEST_CURRENT_TEST", None)
+        found = inherited()
         rootdir = self.place(invocation.rootdir, invocation)
         entries = [Path(os.path.abspath(e)) for e in found.get("PYTHONPATH", "").split(os.pathsep) if e]  # noqa: PTH100
         mapped = [self.place(entry, invocation) for entry in entries]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.sequential import planned_looks
-from ..measure.clock import SYSTEM_CLOCK, resolution_s
 from ..measure.lanes import Collected, Failure, Lane, Module, PairResult, Sampled
 from ..measure.load import LoadSample, load_between, sample_load
 from ..measure.lock import measuring_lock
@@ -101,12 +100,20 @@ class SuiteRun:
         self._overlay = overlays.Overlay((), (), ())
         self._names: set[str] = set()
         self._sides: dict[str, Side] = {}
-        self._hash_seeds: list[int | None] = []
         self._load: LoadSample = sample_load()
 
     def run(self) -> None:
         """Compare; raises `RevisionError` for what makes the whole comparison meaningless."""
         task = self._task
+        self._overlay = overlays.plan(
+            task.repository,
+            task.invocation.rootdir,
+            [task.invocation.rootdir / wanted.file for wanted in task.wanted],
+            task.invocation.configuration,
+            task.invocation.testpaths,
+        )
+        self.lists.overlay = (*(f"{folder}/" for folder in self._overlay.directories), *self._overlay.present)
+        check_changed(self._overlay, task.repository.changed(task.base))
         with terminable(), measuring_lock(self._progress.phase), ExitStack() as stack:
             self._progress.phase(f"checking out {task.base.revision}")
             tree = stack.enter_context(worktree(task.repository, task.base))
@@ -144,16 +151,7 @@ class SuiteRun:
         self._names = set().union(*(project_names(side.tree, folder) for side, folder in rootdirs.items()))
         self._progress.phase("listing the benchmarks of the base")
         self._own = self._listed(base)
-        self._overlay = overlays.plan(
-            task.repository,
-            task.invocation.rootdir,
-            [task.invocation.rootdir / wanted.file for wanted in task.wanted],
-            task.invocation.configuration,
-            task.invocation.testpaths,
-        )
-        check_changed(self._overlay, task.repository.changed(task.base))
         overlays.apply(self._overlay, task.repository.root, base.tree)
-        self.lists.overlay = (*(f"{folder}/" for folder in self._overlay.directories), *self._overlay.present)
         here = {wanted.node_id for wanted in task.wanted}
         self.lists.removed = sorted((self._own or frozenset()) - here)
 
@@ -202,7 +200,6 @@ class SuiteRun:
             self._progress.pairs(index, last, f"{len(self._open)} of {len(self._task.wanted)} open")
             compare = index == 0 or any(index + 1 in r.run.plan.looks for r in self._all())
             result = pairs.pair(index, list(self._open), compare_results=compare)
-            self._hash_seeds.append(result.hash_seed)
             for name, modules in result.modules.items():
                 self._prove(name, modules)
             if index == 0 and result.measured:
@@ -236,7 +233,7 @@ class SuiteRun:
         measured = regions_of(node_id, result)
         known = self._regions.get(node_id)
         if known is None and not failures:
-            self._start(node_id, measured)
+            self._start(node_id, result, measured)
         elif known is None:
             self._not_measured(node_id, failures)
         elif failures or measured.keys() != {region.key for region in known}:
@@ -246,9 +243,9 @@ class SuiteRun:
         else:
             for region in known:
                 if not region.settled:
-                    region.take(measured[region.key], declared=self._open[node_id].declared)
+                    region.take(result, measured[region.key], declared=self._open[node_id].declared)
 
-    def _start(self, node_id: str, measured: Mapping[str, Sampled]) -> None:
+    def _start(self, node_id: str, pair: PairResult, measured: Mapping[str, Sampled]) -> None:
         """Settle what is asked of a test that was measured for the first time, and take its first pair."""
         wanted, task = self._open[node_id], self._task
         try:
@@ -271,7 +268,7 @@ class SuiteRun:
         if self._own is not None and node_id not in self._own:
             self.lists.new[node_id] = "compared: it runs at the base as well"
         for region in self._regions[node_id]:
-            region.take(measured[region.key], declared=wanted.declared)
+            region.take(pair, measured[region.key], declared=wanted.declared)
 
     def _settle(self, node_id: str, pairs: ProcessPairs) -> None:
         """Conclude a test whose regions are all settled."""
@@ -279,15 +276,7 @@ class SuiteRun:
         if node_id not in self._open or not regions or not all(region.settled for region in regions):
             return
         load = load_between(self._load, sample_load())
-        results = []
-        for region in regions:
-            protocol = {
-                "plan": list(pairs.labels(region.key, OPTIMIZED)),
-                "hash_seeds": list(self._hash_seeds),
-                "warmup_pairs": 0,
-            }
-            outcome = region.conclude(protocol, resolution_s(SYSTEM_CLOCK), load.elsewhere, load.steal)
-            results += list(outcome.results)
+        results = [each for region in regions for each in region.conclude(pairs, load).results]
         gate = regions[0].prepared.settings.gate
         missed = [result.line for result in results if not result.decision.accepted]
         failing = [line for line in missed if gate == "strict" or not line.startswith("INCONCLUSIVE")]

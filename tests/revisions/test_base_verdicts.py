@@ -124,7 +124,11 @@ def test_results_of_declared_benchmarks_must_agree(repo: Repo) -> None:
             optbench.measure(pkg.run, max_slowdown="50%", title="Declared", config={"n": 2000})
 
         def test_arms(optbench):
-            optbench.compare(baseline=lambda: sum(range(3000)), optimized=lambda: pkg.run() and sum(range(3000)))
+            def counted():
+                optbench.record("rows", 7)
+                return pkg.run() and sum(range(3000))
+
+            optbench.compare(baseline=lambda: sum(range(3000)), optimized=counted)
 
         def test_fixture(benchmark):
             benchmark.extra_info["rows"] = 7
@@ -146,5 +150,7 @@ def test_results_of_declared_benchmarks_must_agree(repo: Repo) -> None:
     assert {done.document(f"test_arms::{arm}")["title"] for arm in ("baseline", "optimized")} == {
         "test_arms: baseline", "test_arms: optimized",
     }  # fmt: skip
+    assert done.document("test_arms::baseline")["metrics"] == {}
+    assert "rows" in done.document("test_arms::optimized")["metrics"]
     assert "1 failed, 2 passed" in done.output
     assert "INCONCLUSIVE test_fixture" in done.output  # the lenient gate warns
