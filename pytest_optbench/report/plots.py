@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from . import series
 from .escape import plain, shorten, xml
-from .rows import gain, gain_interval, measured, part, target
+from .rows import gain, gain_interval, is_unpaired, measured, part, target
 from .scale import Axis, decimals, span, spread, ticks
 from .series import Mark
 from .units import both, percent, ratio, time_saved
@@ -73,10 +73,23 @@ _FONT: Final = "font-family:ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,s
 
 
 def pairs_svg(doc: Doc) -> str:
-    """Return the SVG of the pairs of decision ``doc``; without pairs it says that nothing was measured."""
-    marks = series.marks(doc)
+    """Return the SVG of the pairs of decision ``doc``, of the values of both files when it is unpaired.
+
+    Without either it says that nothing was measured.
+    """
+    marks = list(_recorded(doc)) if is_unpaired(doc) else series.marks(doc)
     body = list(_chart(doc, marks)) if marks else list(_nothing(doc))
     return "\n".join([*_opening(doc), *_header(doc, len(doc["pairs"])), *body, "</svg>", ""])
+
+
+def _recorded(doc: Doc) -> Iterator[Mark]:
+    """Yield the values of both files, old ones first, as time saved against the median of the old ones."""
+    middle, number = doc["baseline"].get("median_s"), 0
+    for arm in ("baseline", "optimized"):
+        for seconds in part(doc, "unpaired", arm, "seconds") or ():
+            number += 1
+            if middle and seconds:
+                yield Mark(number, middle / seconds, 1.0 - seconds / middle, arm == "baseline", False)
 
 
 def _opening(doc: Doc) -> Iterator[str]:
@@ -101,6 +114,8 @@ def _rules(colours: Mapping[str, str]) -> Iterator[str]:
 
 
 def _description(doc: Doc) -> str:
+    if is_unpaired(doc):
+        return f"Unpaired values of two files. Estimate {gain(doc)}, interval {gain_interval(doc)}."
     if not measured(doc):
         return "No pair of trials was measured."
     return (
@@ -115,7 +130,10 @@ def _header(doc: Doc, count: int) -> Iterator[str]:
     yield _text(
         24, 36, shorten(plain(doc["title"]).strip(), int((WIDTH - 60 - pill) / 11)), "text", 17, weight=600
     )
-    yield _text(24, 58, f"Time saved in each pair of trials ({count} {noun})", "muted", 13)
+    what = f"Time saved in each pair of trials ({count} {noun})"
+    if is_unpaired(doc):
+        what = "Unpaired: each value of both files, against the median of the old one"
+    yield _text(24, 58, what, "muted", 13)
     box = f'x="{_n(WIDTH - 24 - pill)}" y="18" width="{_n(pill)}" height="26" rx="13"'
     yield f'<rect class="ob-{doc["verdict"]}" {box}/>'
     yield _text(WIDTH - 24 - pill / 2, 36, doc["verdict"], "on", 13, anchor="middle", weight=600)
@@ -124,7 +142,8 @@ def _header(doc: Doc, count: int) -> Iterator[str]:
 def _nothing(doc: Doc) -> Iterator[str]:
     yield f'<rect class="ob-frame" x="24" y="{TOP}" width="{WIDTH - 48}" height="{BOTTOM - TOP}" rx="6"/>'
     middle = (TOP + BOTTOM) / 2
-    yield _text(WIDTH / 2, middle - 4, "No pair of trials was measured", "text", 16, anchor="middle")
+    words = "A file holds no values" if is_unpaired(doc) else "No pair of trials was measured"
+    yield _text(WIDTH / 2, middle - 4, words, "text", 16, anchor="middle")
     reasons = shorten(", ".join(doc["reasons"]), 90)
     yield _text(WIDTH / 2, middle + 20, reasons, "muted", 13, anchor="middle")
 
@@ -146,8 +165,10 @@ def _chart(doc: Doc, marks: list[Mark]) -> Iterator[str]:
             shown.add(name)
     yield from _looks(doc, x, len(marks))
     yield from _references(doc, y, estimate[1], margin)
-    yield from _marks(x, y, marks)
-    yield from _axes(x, marks)
+    yield from _marks(x, y, marks, is_unpaired(doc))
+    yield from _axes(
+        x, marks, "value, old file first" if is_unpaired(doc) else "pair of trials, in the order they ran"
+    )
     yield from _legend(doc, shown)
 
 
@@ -203,11 +224,11 @@ def _references(doc: Doc, y: Axis, estimate: float | None, margin: float) -> Ite
         yield _text(LABELS, place + 15, figure, style, 12)
 
 
-def _marks(x: Axis, y: Axis, marks: list[Mark]) -> Iterator[str]:
+def _marks(x: Axis, y: Axis, marks: list[Mark], unpaired: bool) -> Iterator[str]:
     for position, mark in enumerate(marks):
         at, height = x.at(position + 0.5), y.at(mark.saved)
         name = "first" if mark.baseline_first else "second"
-        yield f"<g><title>{xml(_tip(mark))}</title>"
+        yield f"<g><title>{xml(_tip(mark, unpaired))}</title>"
         if not y.holds(mark.saved):
             up = mark.saved > y.high
             tip, base = (height + 2, height + 12) if up else (height - 2, height - 12)
@@ -222,25 +243,27 @@ def _marks(x: Axis, y: Axis, marks: list[Mark]) -> Iterator[str]:
         yield "</g>"
 
 
-def _tip(mark: Mark) -> str:
+def _tip(mark: Mark, unpaired: bool) -> str:
     first = "baseline" if mark.baseline_first else "optimized"
+    if unpaired:
+        return f"{first}: {both(mark.ratio)} against the median of the baseline"
     outlier = ", outlier" if mark.outlier else ""
     return f"Pair {mark.number}: {both(mark.ratio)}, {first} first{outlier}"
 
 
-def _axes(x: Axis, marks: list[Mark]) -> Iterator[str]:
+def _axes(x: Axis, marks: list[Mark], words: str) -> Iterator[str]:
     yield _line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis")
     every = 1 if len(marks) <= 20 else 5 * (1 + len(marks) // 101)
     for position, mark in enumerate(marks):
         if mark.number == 1 or mark.number % every == 0:
             yield _text(x.at(position + 0.5), BOTTOM + 18, str(mark.number), "muted", 12, anchor="middle")
-    yield _text(
-        (LEFT + RIGHT) / 2, BOTTOM + 40, "pair of trials, in the order they ran", "muted", 12, anchor="middle"
-    )
+    yield _text((LEFT + RIGHT) / 2, BOTTOM + 40, words, "muted", 12, anchor="middle")
 
 
 def _legend(doc: Doc, shown: Collection[str]) -> Iterator[str]:
     items = [("first", "baseline ran first"), ("second", "optimized ran first")]
+    if is_unpaired(doc):
+        items = [("first", "old file"), ("second", "new file")]
     optional = {
         "interval": f"{percent(doc['confidence'], 0)} confidence interval",
         "control": "baseline against itself (99 %)",

@@ -236,3 +236,19 @@ def test_select_by_part_and_by_pattern(optbench: Run, written: Written, samples:
     optbench("compare", *files, "--select=*sort", "--report-dir=other")
     index = json.loads(Path("other", "index.json").read_text())
     assert [d["title"] for d in index] == ["test_b.py::test_sort"]
+
+
+def test_the_plot_shows_the_values_of_both_files(optbench: Run, written: Written, tmp_path: Path) -> None:
+    """The picture holds one mark per value and says that they are unpaired; rendering again gives the same files."""
+    old = pyperf_file(tmp_path / "old.json", {"a": runs(1.0)})
+    new = pyperf_file(tmp_path / "new.json", {"a": runs(1.2, seed=2)})
+    optbench("compare", old, new)
+    stem = Path("reports", written()[0]["slug"])
+    picture = stem.with_suffix(".svg").read_text()
+    assert "Unpaired: each value of both files" in picture
+    assert picture.count("against the median of the baseline</title>") == 24
+    before = stem.with_suffix(".md").read_bytes()
+    stem.with_suffix(".md").unlink()
+    assert optbench("report", "reports")[0] == 0
+    assert stem.with_suffix(".md").read_bytes() == before
+    assert stem.with_suffix(".svg").read_text() == picture
