@@ -7,13 +7,18 @@ all lanes and stay fixed: they are part of what is compared.
 
 from __future__ import annotations
 
+import math
+import statistics
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from ..core.equivalence import Equivalence
 from ..core.findings import Finding, Level
+from ..core.orders import micro_orders
 from ..core.pairs import Trial
 from .arm import Reading
 from .calibrate import calibrate
@@ -40,6 +45,7 @@ class Settled:
     micro_pairs: int
     plan: Plan
     findings: tuple[Finding, ...]
+    control_labels: tuple[int, ...]
 
 
 def micro_pairs(costs: Sequence[float]) -> int:
@@ -102,6 +108,7 @@ class Interleaver:
         self._seed = seed
         self._timeout_s = timeout_s
         self._settled: dict[str, Settled] = {}
+        self._earlier: dict[str, tuple[int, float]] = {}
 
     def measure(
         self, index: int, key: str, children: Sequence[Child], at: Sequence[Mapping[str, Any]], *, compare: bool,
@@ -127,12 +134,13 @@ class Interleaver:
         ]
         if compare and index and not once:
             equality = self._compare(arms)
+        control = self._control(key, index, [row[0].seconds_per_call for row in readings])
         finished = [arm.ask("finish", "finished") for arm in arms]
         return Sampled(
             loops=settled.loops,
             micro_pairs=len(rounds),
             trials={
-                arm.name: _trial(index, lane, settled.plan, rounds, readings, started_s)
+                arm.name: _trial(index, lane, settled.plan, rounds, readings, control, started_s)
                 for lane, arm in enumerate(arms)
                 if lane
             },
@@ -158,12 +166,28 @@ class Interleaver:
                 count = micro_pairs([arm.elapsed_s for arm in arms])
             # A seed of its own: benchmarks of one pair must not all run in the same order.
             plan = draw_plan(self._looks, count, len(arms) - 1, self._seed ^ zlib.crc32(key.encode()))
-            self._settled[key] = Settled(loops, count, plan, findings)
+            rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
+            labels = micro_orders(max(1, self._looks[-1] // 2), rng)
+            self._settled[key] = Settled(loops, count, plan, findings, tuple(map(int, labels)))
         return self._settled[key]
 
     def labels(self, key: str, lane: int) -> tuple[int, ...]:
         """Return the planned order labels of a settled benchmark for ``lane`` (from 1)."""
         return self._settled[key].plan.labels(lane)
+
+    def _control(self, key: str, index: int, baseline: Sequence[float]) -> tuple[float, ...]:
+        """Return the A/A log ratio of this pair's baseline and that of the pair before; () every other pair.
+
+        Two processes, as in the comparison itself: within one, what differs from process to process would not show.
+        Medians, because a pair's mean holds every interruption. A seeded label says which one plays which arm.
+        """
+        median = statistics.median(baseline)
+        before = self._earlier.get(key)
+        self._earlier[key] = (index, median)
+        if index % 2 == 0 or before is None or before[0] != index - 1:
+            return ()
+        label = self._settled[key].control_labels[index // 2 % len(self._settled[key].control_labels)]
+        return (label * math.log(median / before[1]),)
 
     def _compare(self, arms: Sequence[RemoteArm]) -> dict[str, Equivalence]:
         """Return, by lane, how the results compare with the baseline's, which passes through unopened."""
@@ -182,9 +206,10 @@ def _trial(
     plan: Plan,
     rounds: Sequence[tuple[int, ...]],
     readings: Sequence[Sequence[Reading]],
+    control: tuple[float, ...],
     started_s: float,
 ) -> Trial:
-    """Return the trial of one lane; its A/A control comes from successive pairs, as it must hold their noise."""
+    """Return the trial of one lane."""
     runs = [
         (order_in(order, lane), row[0].seconds_per_call, row[lane].seconds_per_call)
         for order, row in zip(rounds, readings, strict=True)
@@ -193,6 +218,7 @@ def _trial(
         index,
         plan.label(index, lane),
         runs,
+        control=control,
         baseline_cpu_s=sum(row[0].cpu_seconds_per_call for row in readings) / len(readings),
         optimized_cpu_s=sum(row[lane].cpu_seconds_per_call for row in readings) / len(readings),
         started_s=started_s,
