@@ -125,7 +125,7 @@ def _environment(templates: Path | None, html: bool) -> SandboxedEnvironment:
 
     def finalize(value: Any) -> Any:
         """Escape whatever a template prints, unless a filter here or ``safe`` made it markup already."""
-        if isinstance(value, Markup | jinja2.Undefined):
+        if hasattr(value, "__html__") or isinstance(value, jinja2.Undefined):
             return value
         return Markup(escape.xml(value) if html else escape.markdown(value))
 

@@ -24,7 +24,7 @@ def test_a_demoted_decision_says_why() -> None:
     assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["multiplicity"])
     assert document["summary"] == (
         "INCONCLUSIVE x: time saved 13%; 15 pairs, look 2 of 5; "
-        "multiplicity: not shown once the number of benchmarks is taken into account"
+        "multiplicity: shown alone, but not once the number of decisions of the run is taken into account"
     )
 
 

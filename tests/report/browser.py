@@ -19,7 +19,7 @@ from typing import Any, Self
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 FLAGS = (
-    "--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--disable-extensions",
+    "--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb",
 )  # fmt: skip
@@ -49,8 +49,6 @@ class Browser:
         if path is None:
             raise FileNotFoundError("no Chromium found")
         command = [path, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        if os.geteuid() == 0:
-            command.insert(1, "--no-sandbox")
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
         self._process = subprocess.Popen(
