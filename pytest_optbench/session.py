@@ -28,7 +28,14 @@ from .measure.inline import InlineRunner
 from .measure.lock import measuring_lock
 from .measure.memory import MemoryWatch
 from .measure.observe import memory_again, observe, record_pairs
-from .measured_metrics import MEMORY_ROUNDS, memory, memory_of_processes, much_more_memory, recorded
+from .measured_metrics import (
+    MEMORY_ROUNDS,
+    memory,
+    memory_of_processes,
+    much_more_memory,
+    recorded,
+    recorded_in_pairs,
+)
 from .options import Settings
 from .progress import Progress
 from .results import Outcome, Result, conclude, prepare
@@ -100,9 +107,9 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
 def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progress: Progress) -> None:
     """Fill ``run``; an arm that raises or never returns ends measuring with its reason."""
     runner: InlineRunner | None = None
+    inline = benchmark.settings.isolation == "inline"
     try:
         progress.phase("checking results")
-        inline = benchmark.settings.isolation == "inline"
         with run.timed("equivalence_s"), MemoryWatch() as watch, heap_set_aside():
             for arm in arms:  # first of all: what an arm changes once it would not change again
                 seen = observe(arm, watch)
@@ -122,7 +129,7 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
             if run.traceback is not None:
                 return
         with run.timed("equivalence_s"):
-            if arms.recordings.noisy:
+            if inline and arms.recordings.noisy:
                 progress.phase("recording metrics")
                 record_pairs(arms, run.plan.looks[0], seed)
             progress.phase("checking results again")
@@ -132,8 +139,9 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
         run.traceback = "".join(traceback.format_exception(error.original))
     except TimeLimitReached as error:
         run.forbid("time-limit", str(error))
-    for name, record in run.records.items():
-        record.metrics += recorded(arms.recordings, name)
+    if inline:
+        for name, record in run.records.items():
+            record.metrics += recorded(arms.recordings, name)
     if runner is not None:
         run.findings += runner.findings
         run.overhead |= runner.overhead
@@ -143,7 +151,7 @@ def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progr
 
 
 def _isolated(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progress: Progress) -> None:
-    """Measure in pairs of fresh processes; the memory that counts is then that of those processes."""
+    """Measure in pairs of fresh processes; memory and recorded numbers that count are then those of the processes."""
     margin = benchmark.settings.max_memory
     pairs = trials_in_processes(
         benchmark.node_id,
@@ -160,6 +168,7 @@ def _isolated(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, prog
     for name, record in run.records.items():
         if margin is not None:
             record.metrics.append(memory_of_processes(margin, pairs.peaks(name)))
+        record.metrics += recorded_in_pairs([each.metrics for each in pairs.sampled], "baseline", name)
 
 
 def _memory(margin: float | None, arms: Arms, watch: MemoryWatch, run: Comparison) -> None:

@@ -181,3 +181,15 @@ def test_claim(optbench):
     verdicts = {d["id"].rpartition("::")[2]: (d["verdict"], d["reasons"][0]) for d in bench.index()}
     assert verdicts == {"good": ("ACCEPT", "demonstrated"), "bad": ("REJECT", "metric")}
     assert json.loads((bench.folder / "reports" / "index.json").read_text())
+
+
+def test_fresh_processes_send_what_they_record(bench: Bench) -> None:
+    """Under process isolation every pair of processes gives a pair of values, and its peaks of memory."""
+    bench.file(claim("10", "20", "margin='200%'"))
+    bench.run("--optbench-isolation=process", "--optbench-quick", "--optbench-max-memory=50%")
+    metrics = bench.only()["metrics"]
+    assert metrics["reads"]["observed"] == {"baseline": [], "optimized": [], "pairs": [[10, 20]] * 4}
+    assert (metrics["reads"]["verdict"], metrics["reads"]["margin"]) == ("within", 2.0)
+    assert len(metrics["memory"]["observed"]["pairs"]) == 4
+    assert metrics["memory"]["message"] == "4 pairs of calls were observed, 10 are needed"
+    assert min(map(min, metrics["memory"]["observed"]["pairs"])) > 5 * 2**20
