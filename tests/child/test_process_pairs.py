@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -134,6 +135,19 @@ def test_seed_and_padding_vary_by_pair_and_reach_the_children(tmp_path: Path) ->
     assert results[0].hash_seed != results[1].hash_seed
     first, second = (result.measured[IDS[0]] for result in results)
     assert (first.loops, first.micro_pairs) == (second.loops, second.micro_pairs)
+
+
+def test_children_stay_on_the_cpus_given(tmp_path: Path) -> None:
+    """Pinning applies to every child, before anything is imported."""
+    cpu = min(os.sched_getaffinity(0))
+    (tmp_path / "test_cpu.py").write_text(
+        "import os\nAT_IMPORT = sorted(os.sched_getaffinity(0))\n"
+        "def test_cpu(benchmark):\n    benchmark(int)\n    benchmark.extra_info['cpus'] = AT_IMPORT\n"
+    )
+    lanes = [lane(tmp_path, name) for name in ("baseline", "optimized")]
+    with ProcessPairs(lanes, looks=(4,), seed=5, cpus=(cpu,)) as pairs:
+        sampled = pairs.pair(0, ["test_cpu.py::test_cpu"]).measured["test_cpu.py::test_cpu"]
+    assert [each["extra_info"] for each in sampled.info.values()] == [{"cpus": [cpu]}] * 2
 
 
 def test_regions_are_named_by_arm_and_one_lane_can_measure_one(tmp_path: Path) -> None:

@@ -83,7 +83,6 @@ def test_precedence_is_command_line_then_ini_then_marker_then_call() -> None:
         (["--optbench-max-time=0"], "--optbench-max-time*positive number of seconds*'0'"),
         (["--optbench-cpus=9999"], "--optbench-cpus*may use*'9999'"),
         (["--optbench-seed=-1"], "--optbench-seed*at least 0, received -1"),
-        (["--optbench-isolation=process"], "--optbench-isolation: not available in this version*inline"),
         (["--optbench-history=nope://x"], "--optbench-history*nope://x*name a folder"),
     ],
 )
