@@ -53,8 +53,8 @@ class Optbench:
         ``equal(expected, actual)`` replaces the default comparison of results. ``config`` is printed in the
         report. ``keys`` are the keys the marker knows.
 
-        Without ``--optbench`` every arm runs once, the results are compared and None is returned for the
-        verdict (see `Smoke`). Raises the test's failure when the gate does not pass.
+        Without ``--optbench`` every arm runs once and the results are compared; what is returned then has only
+        ``accepted`` (True) and ``verdict`` (None). Raises the test's failure when the gate does not pass.
         """
         self._once("compare")
         candidates = _candidates(optimized)
@@ -102,12 +102,23 @@ class Optbench:
         decisions: dict[str, Decision] = {r.candidate: r.decision for r in outcome.results}
         return decisions if isinstance(optimized, Mapping) else next(iter(decisions.values()))
 
-    def measure(self, work: ArmLike, *, setup: ArmLike | None = None, **keys: Any) -> None:
+    def measure(
+        self,
+        work: ArmLike,
+        *,
+        setup: ArmLike | None = None,
+        equal: Callable[[Any, Any], Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        **keys: Any,
+    ) -> None:
         """Measure ``work``, which ``--optbench-base=REV`` compares with the same test at another revision.
+
+        ``setup``, ``equal``, ``config`` and ``keys`` are those of ``compare``; results are those of both revisions.
 
         Under ``--optbench`` without a base it fails, since there is nothing to compare with; without
         ``--optbench`` it runs ``work`` once.
         """
+        del equal, config  # only the processes of a run with a base have two results and a report
         self._once("measure")
         _callable(work, "work")
         settings = self._settings(keys)

@@ -74,5 +74,9 @@ def test_a_plain_run_calls_every_arm_once(bench: Bench) -> None:
         "assert calls == ['setup', ('now', 5), 'setup', ('later', 5)]"
     )
     bench.plain().assert_outcomes(passed=1)
-    bench.body("calls = []\noptbench.measure(lambda: calls.append(1))\nassert calls == [1]")
+    bench.body(
+        "calls = []\n"
+        "optbench.measure(lambda: calls.append(1), equal=lambda old, new: True, config={'n': 1})\n"
+        "assert calls == [1]"
+    )
     bench.plain().assert_outcomes(passed=1)
