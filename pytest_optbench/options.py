@@ -238,7 +238,9 @@ _OPTIONS: Final = (
     _Option("gate", _choice(*GATES), "MODE", "strict: only ACCEPT passes; lenient: INCONCLUSIVE warns; off"),
     _Option("base", _text, "REV", "compare the working tree with a git revision; REV... is the merge base"),
     _Option("build", _text, "CMD", "command to run in both trees first, under --optbench-base"),
-    _Option("isolation", _choice(*ISOLATIONS), "MODE", "inline (default), or process: fresh ones per pair"),
+    _Option(
+        "isolation", _choice(*ISOLATIONS), "MODE", "inline (default), or process: fresh ones for every pair"
+    ),
     _Option("report_dir", _text, "DIR", "folder of the documents (default reports)"),
     _Option("history", _text, "URI", "folder or URI that keeps the decisions of every run, as Parquet"),
     _Option("seed", _integer(0), "N", "seed of the order of trials (default: drawn and recorded)"),
@@ -247,7 +249,7 @@ _OPTIONS: Final = (
     _Option("no_progress", _flag, None, "show no progress bar"),
     _Option("quick", _flag, None, "allow fewer than 10 pairs; never ACCEPTs"),
     _Option(
-        "templates", _text, "DIR", "folder with decision.md.j2 / index.md.j2 that replace the shipped ones"
+        "templates", _text, "DIR", "folder with templates (decision.md.j2, ...) that replace the shipped ones"
     ),
 )
 _BY_NAME: Final = {option.name: option for option in _OPTIONS}

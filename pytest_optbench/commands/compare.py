@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
         metavar="X",
         help="extra time the machine alone may have caused between the files: 10%%, 0.1 or 1.1x (default 2x)",
     )
-    add_settings(parser, _OPTIONS)
+    add_settings(parser, _OPTIONS, {"goal": "no-regression (default) or speedup"})
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:

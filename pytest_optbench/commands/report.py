@@ -12,7 +12,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("report", help="write all documents of a folder again from its JSON files")
     parser.add_argument("folder", type=Path, help="the report folder")
     parser.add_argument("--png", action="store_true", help="draw PNG pictures as well (extra: report)")
-    parser.add_argument("--templates", type=Path, help="folder with templates that replace the shipped ones")
+    parser.add_argument(
+        "--templates", type=Path, metavar="DIR", help="folder with templates that replace the shipped ones"
+    )
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:

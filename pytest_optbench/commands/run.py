@@ -21,6 +21,10 @@ _OPTIONS = (
 )  # fmt: skip
 _MAX_TIME_S = 600
 _INTERRUPTED = 130
+_WORDS = {
+    "goal": "speedup (default) or no-regression",
+    "max_time": f"time limit in seconds (default {_MAX_TIME_S})",
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +51,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--no-equal-output", action="store_true", help="do not require both to write the same to stdout"
     )
-    add_settings(parser, _OPTIONS)
+    add_settings(parser, _OPTIONS, _WORDS)
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:

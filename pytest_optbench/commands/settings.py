@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..options import Settings, command_settings, option_help
 
 
-def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """Declare ``--min-speedup`` for ``min_speedup`` and so on."""
+def add_settings(
+    parser: argparse.ArgumentParser, names: Sequence[str], words: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Declare ``--min-speedup`` for ``min_speedup`` and so on; ``words`` explain those with another default."""
     for name in names:
-        metavar, words = option_help(name)
+        metavar, explained = option_help(name)
         kind: dict[str, Any] = {"action": "store_true"} if metavar is None else {"metavar": metavar}
-        parser.add_argument(_flag(name), dest=name, default=None, help=words, **kind)
+        parser.add_argument(_flag(name), dest=name, default=None, help=words.get(name, explained), **kind)
 
 
 def settings(chosen: argparse.Namespace, names: Sequence[str], defaults: Mapping[str, object]) -> Settings:

@@ -83,7 +83,7 @@ EXPLANATION: dict[Reason, str] = {
     # INCONCLUSIVE: the measurement cannot carry a verdict
     Reason.QUICK: "a quick run has too few pairs and never accepts",
     Reason.TOO_FEW_PAIRS: "fewer than 10 pairs were measured",
-    Reason.TIME_LIMIT: "the time limit came before enough pairs; raise --optbench-max-time",
+    Reason.TIME_LIMIT: "the time limit (max-time) came before enough pairs; raise it, or let each call do less work",
     Reason.NOISY_CONTROL: "the baseline differs from itself, so the machine cannot be trusted now",
     Reason.INVALID_MEASUREMENT: "the times are not usable (missing, not positive, or without any spread)",
     Reason.CLOCK_RESOLUTION: "the clock is too coarse for these times; let each call do more work",

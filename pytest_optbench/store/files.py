@@ -26,7 +26,10 @@ LOCK_TIMEOUT_S: Final = 60.0
 STALE_S: Final = 3600.0
 """Age after which a temporary file belongs to no living writer."""
 
-_CURE: Final = "choose a folder you can write with --optbench-report-dir=DIR (ini key optbench_report_dir)"
+_CURE: Final = (
+    "choose a folder you can write: --optbench-report-dir=DIR or ini key optbench_report_dir in pytest, "
+    "--report-dir=DIR of the optbench command, report_dir in the file of a campaign"
+)
 
 
 def check_writable(folder: Path) -> None:
@@ -121,7 +124,7 @@ def folder_lock(folder: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[Non
             if time.monotonic() >= deadline:
                 raise StoreError(
                     f"the report folder {folder} must be free within {timeout_s:g} s, but another run holds "
-                    f"{LOCK_NAME}; wait for it to end or give each run its own --optbench-report-dir"
+                    f"{LOCK_NAME}; wait for it to end or give each run a report folder of its own"
                 )
             time.sleep(0.02)
         _sweep(folder)
@@ -143,7 +146,7 @@ def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise StoreError(
             f"a report must be a file inside its folder, but {path} is a symbolic link; "
-            "remove the link, or choose another folder with --optbench-report-dir=DIR"
+            "remove the link, or choose another report folder"
         )
 
 
