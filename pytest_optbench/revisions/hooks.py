@@ -23,7 +23,8 @@ from .sides import Invocation
 
 if TYPE_CHECKING:
     from ..suite import Suite
-    from .suite_run import Ended, SuiteRun
+    from .outcome import Ended
+    from .suite_run import SuiteRun
 
 
 def configure(config: pytest.Config, settings: Settings, fixed: frozenset[str], suite: Suite) -> None:
@@ -99,7 +100,12 @@ class Revisions:
         from . import summary
 
         found = summary.summary(
-            self._base, self._repository, self._run.lists, self._suite.documents, self._settings, self._error
+            self._base,
+            self._run.working_tree,
+            self._run.lists,
+            self._suite.documents,
+            self._settings,
+            self._error,
         )
         folder = Path(self._config.rootpath, self._settings.report_dir)
         try:
@@ -125,7 +131,8 @@ class Revisions:
         from ..report.templating import check_templates
         from ..store.files import check_writable
         from . import summary
-        from .suite_run import SuiteRun, Task
+        from .outcome import Task
+        from .suite_run import SuiteRun
 
         settings, root = self._settings, self._config.rootpath
         try:

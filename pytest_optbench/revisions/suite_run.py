@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,68 +20,27 @@ from ..measure.lanes import Collected, Failure, Lane, Module, PairResult, Sample
 from ..measure.load import LoadSample, load_between, sample_load
 from ..measure.lock import measuring_lock
 from ..measure.process import ProcessPairs
-from ..options import Settings
 from ..progress import Progress
 from . import overlay as overlays
-from .benchmark import Question, Region, Wanted, open_region, regions_of
+from .benchmark import Region, open_region, regions_of
 from .building import build
 from .errors import IdentityError, RevisionError
-from .git import Commit, Repository
 from .identity import identity, project_names
+from .outcome import Ended, Lists, Task
 from .sameness import Code, check_changed, check_different, code_of
-from .sides import BASELINE, OPTIMIZED, Invocation, Side, listing
+from .sides import BASELINE, OPTIMIZED, Side, listing
 from .terminated import terminable
 from .worktree import worktree
 
 SECONDS_PER_BENCHMARK = 0.35
 """About what one short benchmark takes in one pair: samples, warm-up and the comparison of results."""
 
-Asked = Callable[[Wanted, Mapping[str, Any]], Question]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to compare. ``settings`` are those of the run, ``ask`` turns what a test says of itself into a question."""
-
-    repository: Repository
-    base: Commit
-    invocation: Invocation
-    wanted: Sequence[Wanted]
-    settings: Settings
-    seed: int
-    ask: Asked
-    held: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How one test ended: what its own test report says. ``documents`` are decision documents as JSON text."""
-
-    wanted: Wanted
-    outcome: Literal["passed", "failed", "skipped"]
-    message: str = ""
-    documents: tuple[str, ...] = ()
-    properties: tuple[tuple[str, str], ...] = ()
-    warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-@dataclass
-class Lists:
-    """What a reader must know beside the decisions; node ids, with the reason where there is one."""
-
-    new: dict[str, str] = field(default_factory=dict)
-    removed: list[str] = field(default_factory=list)
-    incomparable: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    compared: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    overlay: tuple[str, ...] = ()
-
 
 class SuiteRun:
-    """Compares the working tree with a base revision; `run` does everything, ``lists`` fills on the way."""
+    """Compares the working tree with a base revision; `run` does everything, ``lists`` fills on the way.
+
+    ``working_tree`` is its commit and the digest of what is not committed (None: nothing), when the run began.
+    """
 
     def __init__(
         self, task: Task, progress: Progress, say: Callable[[str], None], report: Callable[[Ended], None]
@@ -99,6 +57,8 @@ class SuiteRun:
         self._code: dict[str, Code] = {}
         self._overlay = overlays.Overlay((), (), ())
         self._names: set[str] = set()
+        # Read once: reports written into the working tree are no part of what was measured.
+        self.working_tree = task.repository.head(), task.repository.dirt()
         self._sides: dict[str, Side] = {}
         self._load: LoadSample = sample_load()
 
@@ -294,10 +254,9 @@ class SuiteRun:
 
     def _described(self) -> dict[str, dict[str, Any]]:
         """Return what the documents say of both sides' code."""
-        task = self._task
-        head, dirt = task.repository.head(), task.repository.dirt()
+        head, dirt = self.working_tree
         facts = {
-            BASELINE: (task.base.revision, task.base, None),
+            BASELINE: (self._task.base.revision, self._task.base, None),
             OPTIMIZED: ("working tree", head, dirt),
         }
         return {

@@ -15,8 +15,8 @@ from ..report import family, rows
 from ..report.escape import shorten
 from ..report.templating import table
 from ..store.files import folder_lock, replace
-from .git import Commit, Repository
-from .suite_run import Lists
+from .git import Commit
+from .outcome import Lists
 
 SCHEMA: Final = "optbench/summary/1"
 JSON_NAME: Final = "summary.json"
@@ -32,7 +32,7 @@ _BOOKS: Final = {
 
 def summary(
     base: Commit,
-    repository: Repository,
+    working_tree: tuple[Commit, str | None],
     lists: Lists,
     documents: Sequence[Mapping[str, Any]],
     settings: Settings,
@@ -45,7 +45,7 @@ def summary(
     "Nothing regressed" needs no correction (an intersection of tests); claims of a speedup are Holm-corrected
     before they arrive here.
     """
-    head = repository.head()
+    head, dirt = working_tree
     return {
         "schema": SCHEMA,
         "verdict": _verdict(lists, documents) if error is None else "ERROR",
@@ -53,7 +53,7 @@ def summary(
         "goal": settings.goal,
         "gate": settings.gate,
         "base": {"revision": base.revision, "commit": base.commit},
-        "head": {"commit": head.commit, "dirty": repository.dirt() is not None},
+        "head": {"commit": head.commit, "dirty": dirt is not None},
         "counts": family.counts(documents),
         "benchmarks": [_row(doc) for doc in documents],
         "new": _listed(lists.new),
