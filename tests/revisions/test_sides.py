@@ -1,0 +1,128 @@
+"""What each side's processes are given, and which of the base's own tests were asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from repositories import Repo
+
+from pytest_optbench.revisions.benchmark import _attempt
+from pytest_optbench.revisions.git import Repository
+from pytest_optbench.revisions.sides import BASELINE, OPTIMIZED, Invocation, Side, listing
+from pytest_optbench.revisions.suite_run import cost
+from pytest_optbench.revisions.worktree import worktree
+
+
+@pytest.fixture
+def base(repo: Repo) -> Iterator[Side]:
+    git = Repository.of(repo.root)
+    with worktree(git, git.head()) as tree:
+        yield Side(BASELINE, tree, repo.root)
+
+
+def invocation(repo: Repo, *arguments: str, paths: tuple[str, ...] = (), folder: str = ".") -> Invocation:
+    return Invocation(
+        top=repo.root,
+        rootdir=repo.root,
+        folder=(repo.root / folder).resolve(),
+        configuration=repo.root / "pyproject.toml",
+        arguments=arguments,
+        paths=paths,
+    )
+
+
+def test_paths_of_the_working_tree_are_turned(
+    repo: Repo, base: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arguments, options, PYTHONPATH and PYTEST_ADDOPTS lead into the side's tree; other paths stay."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(repo.root / "tools"), str(tmp_path)]))
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--ignore={repo.root}/docs -k 'a or b'")
+    asked = invocation(
+        repo,
+        f"{repo.root}/tests/test_speed.py::test_speed",
+        f"--ignore={repo.root}/x",
+        f"--basetemp={tmp_path}",
+        "-q",
+    )
+    lane = base.lane(asked, {"pkg", "ns.part"}, asked.arguments)
+    assert lane.arguments[-4:] == (
+        f"{base.tree}/tests/test_speed.py::test_speed", f"--ignore={base.tree}/x", f"--basetemp={tmp_path}", "-q",
+    )  # fmt: skip
+    assert lane.arguments[2:6] == ("--rootdir", str(base.tree), "-c", f"{base.tree}/pyproject.toml")
+    assert lane.cwd == base.tree
+    assert lane.names == ("ns", "pkg")
+    assert lane.environment["PYTHONPATH"].split(os.pathsep) == [
+        f"{base.tree}/src", str(base.tree), f"{base.tree}/tools", str(tmp_path),
+    ]  # fmt: skip
+    assert lane.environment["PYTEST_ADDOPTS"] == f"--ignore={base.tree}/docs -k 'a or b'"
+
+
+def test_a_folder_the_base_lacks_is_made(repo: Repo, base: Side) -> None:
+    """A run started in a folder that is new finds a working directory on the base's side, too."""
+    (repo.root / "newer").mkdir()
+    lane = base.lane(invocation(repo, folder="newer"), set(), ())
+    assert lane.cwd == base.tree / "newer"
+    assert lane.cwd.is_dir()
+
+
+def test_a_run_from_outside_the_repository_starts_at_the_root(repo: Repo, base: Side, tmp_path: Path) -> None:
+    """Started elsewhere, a child works in the root of its own tree."""
+    asked = Invocation(repo.root, repo.root, tmp_path, None, (), ())
+    lane = base.lane(asked, set(), ())
+    assert lane.cwd == base.tree
+    assert lane.arguments[4:6] == ("-c", os.devnull)
+
+
+def test_which_of_the_bases_tests_were_asked_for(repo: Repo, base: Side) -> None:
+    """Node ids become files, files the base lacks are left out, and only the tests asked for are kept."""
+    repo.file("tests/test_new.py", "")
+    paths = ("tests/test_speed.py::test_speed", "tests/test_new.py")
+    found = listing(invocation(repo, *paths, "-q", paths=paths), base)
+    assert found.arguments == ("tests/test_speed.py", "-q")
+    assert found.keeps("tests/test_speed.py::test_speed")
+    assert found.keeps("tests/test_speed.py::test_speed[1]")
+    assert not found.keeps("tests/test_speed.py::test_speedier")
+    assert found.keeps("tests/test_other.py::test_any")
+
+
+def test_nothing_of_the_base_was_asked_for(repo: Repo, base: Side) -> None:
+    """When no path that was given exists in the base, nothing is listed instead of everything."""
+    repo.file("tests/test_new.py", "")
+    found = listing(invocation(repo, "tests/test_new.py", "-q", paths=("tests/test_new.py",)), base)
+    assert found.arguments is None
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "start_s", "line"),
+    [
+        (20, 0.5, "20 benchmarks, 10 to 40 pairs of processes: about 1 min 15 s to the first look"),
+        (1, 1.0, "1 benchmark, 10 to 40 pairs of processes: about 14 s to the first look"),
+    ],
+)
+def test_the_cost_is_stated(benchmarks: int, start_s: float, line: str) -> None:
+    """The line counts benchmarks and pairs and estimates the time to the first look."""
+    assert cost(benchmarks, (10, 15, 20, 30, 40), start_s) == line
+
+
+def test_only_the_same_two_revisions_count_as_an_attempt(tmp_path: Path) -> None:
+    """An undecided comparison of the same code makes the next one a further attempt; other code does not."""
+    golden = Path(__file__).parents[1] / "golden"
+    doc = json.loads((golden / "decision_v1_inconclusive.json").read_text())
+    doc |= {
+        "id": "x",
+        "slug": "x",
+        "attempt": 2,
+        "code": {"baseline": {"sha256": "a"}, "optimized": {"sha256": "b"}},
+    }
+    (tmp_path / "x.json").write_text(json.dumps(doc))
+    same = {BASELINE: {"sha256": "a"}, OPTIMIZED: {"sha256": "b"}}
+    assert _attempt(tmp_path, "x", same) == 3
+    assert _attempt(tmp_path, "x", {**same, OPTIMIZED: {"sha256": "c"}}) == 1
+    assert _attempt(tmp_path, "y", same) == 1
+    doc["verdict"] = "ACCEPT"
+    (tmp_path / "x.json").write_text(json.dumps(doc))
+    assert _attempt(tmp_path, "x", same) == 1
