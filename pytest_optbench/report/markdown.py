@@ -57,6 +57,7 @@ def decision_context(doc: Doc) -> dict[str, Any]:
         "code": rows.code(doc),
         "earlier": rows.earlier(doc),
         "seconds": units.seconds(doc["seconds"]),
+        "of_commands": str(doc["command"]).startswith("optbench "),
     }
 
 

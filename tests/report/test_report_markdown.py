@@ -51,6 +51,13 @@ def test_every_report_has_every_section(doc: samples.Doc) -> None:
     assert "\n\n\n" not in text
 
 
+def test_the_seed_names_the_option_of_its_own_command() -> None:
+    """A decision on whole commands is drawn again with --seed, one of a test with --optbench-seed."""
+    assert "`--optbench-seed=7` draws it again" in decision_markdown(samples.decision(seed=7))
+    commands = samples.decision(seed=7, command="optbench run --baseline=old --optimized=new")
+    assert "`--seed=7` draws it again" in decision_markdown(commands)
+
+
 def test_a_gain_is_shown_as_time_and_as_ratio() -> None:
     """Time saved never stands without its ratio, and nothing is called so many percent faster."""
     text = decision_markdown(samples.decision())
