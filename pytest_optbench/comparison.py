@@ -75,7 +75,7 @@ class Comparison:
     """One baseline against its candidates.
 
     ``reasons`` are codes that forbid a verdict for all candidates; ``memory`` is by arm name, ``overhead`` in
-    seconds by phase.
+    seconds by phase; ``interrupted`` says that the checks after the last trial may be missing.
     """
 
     plan: Schedule
@@ -88,6 +88,7 @@ class Comparison:
     traceback: str | None = None
     measured: Measured = field(default_factory=Measured)
     pairs_done: int = 0
+    interrupted: bool = False
 
     @property
     def stopped(self) -> bool:
@@ -101,6 +102,7 @@ class Comparison:
 
     def forbid(self, reason: str, message: str) -> None:
         """Note why no verdict can be reached; never undoes what differing results settle."""
+        self.interrupted = True
         self.reasons.append(reason)
         self.findings.append(Finding(reason, "error", message))
 
@@ -124,15 +126,20 @@ class Comparison:
             self.records[name].looks.append(result)
 
     def decide(self, candidate: str) -> Decision:
-        """Return the decision on one candidate; a time limit does not undo a look that stopped before it."""
+        """Return the decision on one candidate.
+
+        Time that ran out between two runs does not undo a look that stopped before. An arm that had to be
+        interrupted does: the results were not compared again, and it may be this candidate's.
+        """
         record = self.records[candidate]
+        settled = record.stopped and not self.interrupted
         return decide(
             Pairs.from_trials(record.trials),
             self.plan,
             record.looks,
             self.goal,
             equivalence=record.equivalence,
-            reasons=[r for r in self.reasons if not (r == "time-limit" and record.stopped)],
+            reasons=[r for r in self.reasons if not (r == "time-limit" and settled)],
             load=self.measured.load,
             steal=self.measured.steal,
             clock_resolution=self.measured.clock_resolution,

@@ -100,6 +100,20 @@ def test_an_arm_that_sleeps_past_the_limit_is_inconclusive(bench: Bench) -> None
     assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["time-limit"])
 
 
+def test_a_check_after_timing_that_never_ends_is_no_accept(bench: Bench) -> None:
+    """When results cannot be compared again after timing, a look that would have accepted does not stand."""
+    bench.body(
+        "checks = []\n"
+        "def equal(expected, actual):\n"
+        "    checks.append(1)\n    time.sleep(600 if len(checks) > 1 else 0)\n    return expected == actual\n"
+        "optbench.compare(baseline=slow, optimized=fast, equal=equal)"
+    )
+    assert bench.run_here("--optbench-max-time=2", "--optbench-max-trials=10").ret == 1
+    document = bench.only()
+    assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["time-limit"])
+    assert document["looks"][-1]["stopped"] is True
+
+
 def test_printing_arms_do_not_disturb_the_verdict(bench: Bench) -> None:
     """Output of the arms is captured as usual and reported as a finding."""
     bench.body(
