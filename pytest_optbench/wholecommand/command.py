@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterable
@@ -98,7 +99,15 @@ def _shown(words: Iterable[str], cwd: Path, join: Callable[[Iterable[str]], str]
 
 
 def _without_folders(word: str, cwd: Path) -> str:
-    path = Path(word)
+    head, equals, tail = word.rpartition("=")  # --config=/place/of/a.toml
+    path = Path(tail)
     if not path.is_absolute():
-        return word
-    return path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else path.name
+        return _home().sub("~", word)
+    short = path.relative_to(cwd).as_posix() if path.is_relative_to(cwd) else path.name
+    return f"{_home().sub('~', head)}{equals}{short}"
+
+
+def _home() -> re.Pattern[str]:
+    """Return a pattern for the home folder inside other text: code given with -c, lists of folders."""
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111 - Path.home raises where there is none
+    return re.compile(re.escape(home) + r"(?![\w.-])" if home else r"(?!)")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ..comparison import Comparison, Measured
 from ..core.equivalence import Equivalence
 from ..core.findings import Finding
+from ..core.metrics import Samples
 from ..measure.affinity import pinned
 from ..measure.errors import ArmRaised, TimeLimitReached
 from ..measure.load import Load, load_between, sample_load
@@ -111,9 +112,7 @@ def run_commands(benchmark: Benchmark, progress: Progress) -> Outcome:
         load = load_between(before, sample_load())
     run.overhead |= runner.overhead
     run.findings += _start_up(runner)
-    for name, record in run.records.items():
-        if runner.peaks[name]:
-            record.metrics.append(memory_of_processes(settings.max_memory, runner.peaks[name]))
+    _judge_memory(settings.max_memory, runner, run)
     run.measured = _measured(runner, load, list(run.records), cpus if settings.cpus else ())
     return conclude(prepared, run, started, began)
 
@@ -197,6 +196,23 @@ def _memory(run: Run, floor: int) -> MemoryUse:
         f"which cannot tell below {floor / 2**20:.0f} MiB"
     )
     return MemoryUse(max(known) or None, None, how, 1)
+
+
+def _judge_memory(margin: float | None, runner: CommandRunner, run: Comparison) -> None:
+    """Add the peaks of the timed runs, pair by pair; a baseline too small to be measured leaves its margin open."""
+    for name, record in run.records.items():
+        peaks = runner.peaks[name]
+        if not peaks:
+            continue
+        metric, samples = memory_of_processes(margin, peaks)
+        if margin is not None and any(old <= runner.floor_bytes for old, _ in peaks):
+            samples = Samples(optimized=tuple(new for _, new in peaks))
+            words = (
+                f"max_memory cannot be judged: the baseline needs less than {runner.floor_bytes / 2**20:.0f} MiB, "
+                "below which the peak of a command cannot be told; leave max_memory out, or let it do more work"
+            )
+            record.findings.append(Finding("memory-floor", "warn", words))
+        record.metrics.append((metric, samples))
 
 
 def _start_up(runner: CommandRunner) -> list[Finding]:

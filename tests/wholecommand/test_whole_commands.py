@@ -126,6 +126,22 @@ def test_output_of_chance_cannot_be_compared(optbench: Run) -> None:
     assert "compare speed alone with --no-equal-output" in out
 
 
+def test_memory_too_small_to_be_told_is_not_within_its_margin(optbench: Run) -> None:
+    """Where the baseline needs less than the floor of the measurement, a memory margin is open, not kept."""
+    arguments = [
+        "--baseline=sleep 0.05",
+        "--optimized=true",
+        "--trials=10",
+        "--max-trials=10",
+        "--title=Small",
+    ]
+    status, out, _, documents = optbench(*arguments, "--max-memory=10%", "--max-time=20")
+    assert (status, documents[0]["verdict"], documents[0]["reasons"]) == (1, "INCONCLUSIVE", ["memory-open"])
+    assert documents[0]["metrics"]["memory"]["verdict"] == "open"
+    (found,) = [d for d in documents[0]["diagnostics"] if d["code"] == "memory-floor"]
+    assert found["message"].startswith("max_memory cannot be judged: the baseline needs less than ")
+
+
 def test_setup_folder_and_shell(optbench: Run, tmp_path: Path) -> None:
     """The setup runs before every run, in --cwd, and with --shell pipes work."""
     (tmp_path / "work").mkdir()
@@ -226,6 +242,12 @@ def test_documents_show_no_folders(tmp_path: Path) -> None:
     assert Command.parse(f"{sys.executable} {script}", tmp_path.parent).shown.endswith(
         f" {tmp_path.name}/a.py"
     )
+    given = Command.parse(
+        f"true --config={script} --other=/far/away/b.toml -c 'open(\"{Path.home()}/c\")'", tmp_path
+    )
+    assert given.shown == """true --config=a.py --other=b.toml -c 'open("~/c")'"""
+    in_shell = Command.parse(f"true >{Path.home()}/log --config={script}", tmp_path, shell=True)
+    assert in_shell.shown == "true >~/log --config=a.py"
     before = command.code(tmp_path)["sha256"]
     script.write_text("2")
     assert command.code(tmp_path)["sha256"] != before
