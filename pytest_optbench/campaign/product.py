@@ -109,7 +109,7 @@ def account(campaign: Campaign, attempts: Sequence[Attempt]) -> Account:
     found = standings(campaign, attempts)
     whole = together(campaign, attempts, accepted_ids(found)) if campaign.together else None
     limit = campaign.alpha / 2.0
-    claims = _claims(found, whole, limit)
+    claims = _claims(found, whole, limit, _dropped(campaign, attempts))
     standing = [s for each in found if (s := each.accepted) is not None and claims[s.variant.id].stands]
     chains = tuple(_chain(path) for path in _paths(standing))
     direct = _together(whole, chains, accepted_ids(found), campaign.tolerance)
@@ -133,9 +133,21 @@ def _beyond(difference: Composition, tolerance: float) -> bool:
     return difference.ratio_low > 1.0 / (1.0 - tolerance) or difference.ratio_high < 1.0 - tolerance
 
 
-def _claims(found: Sequence[CandidateStanding], whole: Attempt | None, limit: float) -> dict[str, Claim]:
-    """Return every measured gain. All of them are the family, not only the accepted ones: a family chosen by
-    its outcome would correct for nothing.
+def _dropped(campaign: Campaign, attempts: Sequence[Attempt]) -> list[float | None]:
+    """Return the p of every gain that was measured by a test the file no longer names, the last of each test."""
+    named = {variant.test for variant in campaign.variants()} | {campaign.together}
+    last = {each.test: each.decision for each in attempts if each.decision and each.test not in named}
+    return [decision.get("p") for decision in last.values() if decision["goal"] == "speedup"]
+
+
+def _claims(
+    found: Sequence[CandidateStanding],
+    whole: Attempt | None,
+    limit: float,
+    dropped: Sequence[float | None],
+) -> dict[str, Claim]:
+    """Return every measured gain. All of them are the family, not only the accepted ones, nor those still in
+    the file (``dropped`` are the p of the others): a family chosen by its outcome would correct for nothing.
     """
     decisions: dict[str, Decision] = {
         s.variant.id: s.attempt.decision
@@ -146,8 +158,9 @@ def _claims(found: Sequence[CandidateStanding], whole: Attempt | None, limit: fl
     if whole is not None and whole.decision is not None:
         decisions[TOGETHER] = whole.decision
     gains = [identity for identity, decision in decisions.items() if decision["goal"] == "speedup"]
-    values = [decisions[identity].get("p") for identity in gains]
-    adjusted = dict(zip(gains, holm([1.0 if p is None else p for p in values]).tolist(), strict=True))
+    values = [*(decisions[identity].get("p") for identity in gains), *dropped]
+    family = holm([1.0 if p is None else p for p in values]).tolist()
+    adjusted = dict(zip(gains, family[: len(gains)], strict=True))
     claims = {}
     for identity, decision in decisions.items():
         accepted = decision["verdict"] == "ACCEPT"

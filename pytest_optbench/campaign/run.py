@@ -64,6 +64,8 @@ def claims_hold(campaign: Campaign, result: Account, done: Done) -> list[str]:
     undecided = [each.candidate.id for each in result.standings if each.state in open_states]
     if undecided:
         problems.append(f"not decided: {', '.join(undecided)}")
+    elif not any(s.attempt and s.attempt.decision for each in result.standings for s in each.variants):
+        problems.append("nothing was measured")
     problems += [f"{identity} does not stand over the whole campaign (Holm)" for identity in result.fallen]
     if campaign.together and any(each.accepted for each in result.standings):
         whole = result.together

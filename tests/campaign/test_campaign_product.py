@@ -148,6 +148,15 @@ def test_every_measured_gain_is_a_claim(project: Project) -> None:
     assert [chain.ids for chain in found.chains] == [("b",)]
 
 
+def test_a_candidate_taken_out_of_the_file_stays_in_the_family(project: Project) -> None:
+    """Deleting what was not accepted makes no claim easier: p 0.02 falls among two, though one is left."""
+    attempts = decided(1, "a", HALF, 1.2, p=0.02), decided(2, "b", SLOWER, 0.5, "REJECT", ["slower"], p=1.0)
+    assert result(project, "1 a test_half\n2 b test_slower", *attempts).fallen == ("a",)
+    found = result(project, "1 a test_half", *attempts)
+    assert found.claims["a"].p_adjusted == pytest.approx(0.04)
+    assert found.fallen == ("a",)
+
+
 def test_what_builds_on_a_fallen_claim_is_not_multiplied(project: Project) -> None:
     """A chain stands only on claims that stand."""
     found = result(project, CHAIN, decided(1, "a", HALF, 1.2, p=0.02), decided(2, "b", AGAIN, 2.0, p=0.02))

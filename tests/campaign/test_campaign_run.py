@@ -57,6 +57,14 @@ def test_a_campaign_from_beginning_to_end(project: Project) -> None:
     assert (project.reports / "ledger.json").read_bytes().startswith(kept.rpartition(b"\n]}")[0])
 
 
+def test_a_rule_that_stops_before_anything_is_measured_proves_nothing(project: Project) -> None:
+    """A campaign without a single decision does not end with status 0, whatever its rules say."""
+    project.write('1 a test_half expected = "1%"', 'expected_below = "5%"')
+    assert project.run("run") == 1
+    assert "stopped: the best gain expected" in project.out
+    assert "does not hold: nothing was measured" in project.out
+
+
 def test_what_cannot_be_measured_fails(project: Project) -> None:
     """No decision, or an ACCEPT beside a failure, decides nothing, and the campaign is not done."""
     project.retries = 5

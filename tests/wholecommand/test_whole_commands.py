@@ -135,7 +135,7 @@ def test_memory_too_small_to_be_told_is_not_within_its_margin(optbench: Run) -> 
         "--max-trials=10",
         "--title=Small",
     ]
-    status, out, _, documents = optbench(*arguments, "--max-memory=10%", "--max-time=20")
+    status, _, _, documents = optbench(*arguments, "--max-memory=10%", "--max-time=20")
     assert (status, documents[0]["verdict"], documents[0]["reasons"]) == (1, "INCONCLUSIVE", ["memory-open"])
     assert documents[0]["metrics"]["memory"]["verdict"] == "open"
     (found,) = [d for d in documents[0]["diagnostics"] if d["code"] == "memory-floor"]
