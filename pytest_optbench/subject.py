@@ -27,8 +27,8 @@ class Subject:
     """One baseline against one candidate.
 
     ``identity`` is the id of the decision, ``root`` the folder that paths are relative to, ``command`` the
-    arguments of the run and ``program`` whose they are. ``description`` holds title, group, rank, expected, notes and risks as the
-    author gave them.
+    arguments of the run and ``program`` whose they are. ``description`` holds title, group, rank, expected, notes
+    and risks as the author gave them.
     """
 
     identity: str

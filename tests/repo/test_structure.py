@@ -164,7 +164,7 @@ def test_ci_runs_the_environments_a_developer_runs() -> None:
     (envs,) = re.findall(r"env_list = (.*)", tox)
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     (jobs,) = re.findall(r"env: \[(.*?)\]", workflow)
-    assert {j.strip() for j in jobs.split(",")} == {e.strip() for e in envs.split(",")}
+    assert {j.strip(' "') for j in jobs.split(",")} == {e.strip() for e in envs.split(",")}
 
 
 def test_the_readme_commands_are_those_ci_runs() -> None:
