@@ -120,8 +120,14 @@ class Region:
         return conclude(self.prepared, run, self.started, self.began)
 
     def _check(self, found: Equivalence, declared: bool) -> None:
-        """Note how the results compared; where nobody declared them equal a difference is a warning."""
+        """Note how the results compared; where nobody declared them equal a difference is a warning.
+
+        Declared results that could not be compared are a comparison that failed, not one nobody asked for.
+        """
         record = self.run.records[OPTIMIZED]
+        if declared and not found.checked:
+            record.check(Equivalence(True, None, found.how, found.message))
+            return
         if declared or found.passed is not False:
             record.check(found)
             return

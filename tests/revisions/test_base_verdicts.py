@@ -154,3 +154,24 @@ def test_results_of_declared_benchmarks_must_agree(repo: Repo) -> None:
     assert "rows" in done.document("test_arms::optimized")["metrics"]
     assert "1 failed, 2 passed" in done.output
     assert "INCONCLUSIVE test_fixture" in done.output  # the lenient gate warns
+
+
+def test_declared_results_that_cannot_be_compared_are_never_accepted(repo: Repo) -> None:
+    """A result that cannot travel between the processes leaves it open whether both revisions agree."""
+    repo.file("src/pkg/work.py", "def run():\n    return sum(range(9000))\n")
+    repo.file(
+        "tests/test_speed.py",
+        """
+        import pkg.work
+
+        def test_measured(optbench):
+            optbench.measure(lambda: (pkg.work.run(), lambda: 1))
+        """,
+    )
+    repo.commit("base")
+    repo.file("src/pkg/work.py", "def run():\n    return sum(range(3000))\n")
+    done = run(repo, "--optbench-max-trials=10")
+    assert done.code == 1, done.output
+    document = done.document("test_measured")
+    assert (document["verdict"], document["reasons"][0]) == ("INCONCLUSIVE", "equivalence-error")
+    assert "the result cannot be pickled: " in document["equivalence"]["message"]
