@@ -86,7 +86,9 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     documents = [json.loads(result.document) for result in outcome.results]
-    return conclude(documents, Path(Path.cwd(), asked.report_dir), asked, out, err)
+    here = Path.cwd()
+    templates = Path(here, asked.templates) if asked.templates else None
+    return conclude(documents, Path(here, asked.report_dir), asked, out, err, templates)
 
 
 def _benchmark(chosen: argparse.Namespace, asked: Settings) -> Benchmark:

@@ -155,6 +155,14 @@ def test_setup_folder_and_shell(optbench: Run, tmp_path: Path) -> None:
     assert len((tmp_path / "work" / "log").read_text().split()) >= runs >= 8
 
 
+def test_templates_are_used_for_the_index_too(optbench: Run, tmp_path: Path) -> None:
+    """A template of the user's replaces the shipped one on every page."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.md.j2").write_text("my own index\n")
+    optbench("--baseline=false", "--optimized=true", "--templates=mine")
+    assert (tmp_path / "reports" / "index.md").read_text() == "my own index\n"
+
+
 def test_a_setup_that_fails_is_named(optbench: Run) -> None:
     """A setup that fails ends measuring and is named as the setup."""
     _, out, _, documents = optbench("--baseline=true", "--optimized=true", "--setup=false")
