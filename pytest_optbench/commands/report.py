@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    """Write every document and the index; raises `StoreError`."""
+    """Write every document and the index; 1 when a file had to be left out; raises `StoreError`."""
     from ..report import write_decision, write_index, write_pictures
     from ..report.templating import check_templates
     from ..store.errors import StoreError
@@ -37,4 +37,4 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if chosen.png:
         write_pictures(folder, read_folder(folder).ordered())
     out.write(f"{len(decisions)} decisions written again in {folder}\n")
-    return 0
+    return 1 if index.warnings else 0

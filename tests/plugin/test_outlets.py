@@ -87,6 +87,9 @@ def test_reports_are_written_again_from_their_json(bench: Bench) -> None:
     assert run(["report", str(bench.folder / "reports")], out, err) == 0
     assert report.read_bytes() == before
     assert out.getvalue().startswith("1 decisions written again")
+    (bench.folder / "reports" / "broken.json").write_text('{"schema": "optbench/decision/1", "id"')
+    assert run(["report", str(bench.folder / "reports")], out, err) == 1
+    assert "broken.json" in err.getvalue()
     assert run(["report", str(bench.folder / "nothing")], out, err) == 1
     assert "the report folder must exist" in err.getvalue()
 
