@@ -7,6 +7,7 @@ defaults to) means that the work may run once only.
 
 from __future__ import annotations
 
+import importlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -77,7 +78,7 @@ class BenchmarkFixture:
     def weave(self, target: Any, **kwargs: Any) -> None:
         """Have the function that ``target`` names timed when something calls it; needs aspectlib."""
         try:
-            import aspectlib  # type: ignore[import-not-found, unused-ignore]
+            aspectlib = importlib.import_module("aspectlib")
         except ImportError as error:
             raise ImportError(
                 "benchmark.weave needs the package aspectlib, which is not installed; "

@@ -45,7 +45,7 @@ class Command:
         if "\0" in text or not text.strip():
             raise CommandError(f"a command must name a program, received {text!r}")
         if shell:
-            return cls(text, (_SHELL, "-c", text), _SHELL, _shown(text.split(" "), cwd, " ".join), shell=True)
+            return cls(text, (_SHELL, "-c", text), _SHELL, _shown(text.split(" "), cwd, " ".join), True)
         try:
             words = tuple(shlex.split(text))
         except ValueError as error:

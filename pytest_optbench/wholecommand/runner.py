@@ -74,7 +74,7 @@ class CommandRunner:
         self._looks = tuple(looks)
         self._seed = seed
         self._environment = {k: v for k, v in os.environ.items() if k != PADDING}
-        self._own_hash_seed = HASH_SEED in self._environment
+        self._own_hash_seed = self._environment.get(HASH_SEED, "random") not in ("", "random")
         self._warmup_rounds = 0
         self._began_ns = SYSTEM_CLOCK.wall_ns()
         self.start_up_s: float | None = None

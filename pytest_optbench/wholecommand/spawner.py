@@ -187,7 +187,7 @@ def high_water() -> int:
 
 def read(path: str) -> str:
     """Return a small file of the kernel."""
-    with open(path) as file:  # noqa: PTH123 - pathlib would make this process larger
+    with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib would make this process larger
         return file.read()
 
 

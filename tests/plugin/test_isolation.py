@@ -34,8 +34,8 @@ def full(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def left_over() -> list[int]:
-    return [each.pid for each in psutil.Process().children(recursive=True)]
+def children() -> set[int]:
+    return {each.pid for each in psutil.Process().children(recursive=True)}
 
 
 def test_a_true_gain_is_accepted_and_all_that_varied_is_recorded(lean: Bench) -> None:
@@ -149,6 +149,7 @@ def in_child(what: str) -> str:
 )
 def test_a_child_that_fails_is_inconclusive(lean: Bench, what: str, reason: str, says: str) -> None:
     """An arm that raises, leaves, is killed or hangs in its process ends INCONCLUSIVE, with what it said."""
+    before = children()  # of tests that ran here earlier
     lean.file(in_child(what))
     result = isolated(lean, "--optbench-max-time=2", quick=False)
     assert result.ret == 1
@@ -158,7 +159,7 @@ def test_a_child_that_fails_is_inconclusive(lean: Bench, what: str, reason: str,
     (finding,) = (found for found in document["diagnostics"] if found["code"] == reason)
     assert finding["message"].startswith("optimized: the ")
     assert says in finding["message"]
-    assert left_over() == []
+    assert children() - before == set()
 
 
 def test_wrong_results_are_rejected_before_any_process_starts(lean: Bench) -> None:

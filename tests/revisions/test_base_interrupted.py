@@ -37,8 +37,11 @@ def test_ctrl_c_and_kill(repo: Repo, own_temporary_folder: Path, number: signal.
                 break
         else:
             raise AssertionError(said)
+        running = psutil.Process(process.pid)
+        while len(running.children(recursive=True)) < 2:  # it may wait for the machine to be free
+            time.sleep(0.1)
         time.sleep(1)
-        children = psutil.Process(process.pid).children(recursive=True)
+        children = running.children(recursive=True)
         process.send_signal(number)
         process.stdout.read()
         code = process.wait(60)

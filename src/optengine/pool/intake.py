@@ -38,6 +38,9 @@ def accept(pool: Supervisor, worker: WorkerHandle, message: Any) -> None:
             pool.main_by_value = worker.bystander = True
             return
         fault = message.fault
+        if worker.verdict is not None:  # it hung, and what it raised came from being ended
+            pool.break_pool("initializer", worker.verdict.message, worker.stack() or fault.traceback)
+            return
         pool.break_pool("initializer", f"the pool's initializer failed: {fault.message}", fault.traceback)
 
 
