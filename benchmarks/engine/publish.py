@@ -42,11 +42,23 @@ MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "injection": ("10,000 tasks with random faults", ("benchmarks/engine/injection.py",)),
     "rules_full": (
         "The rule validator: modes, grouping, overhead, incremental runs",
-        ("-m", "optengine", "rules-bench", "--mode", "full", "--output", JSON),
+        ("-m", "optengine", "rules-bench", "--mode", "full", "--runs", "2", "--output", JSON),
     ),
     "rules_scaling": (
         "The rule validator with 1, 2, 4 and 8 workers",
-        ("-m", "optengine", "rules-bench", "--mode", "scaling", "--output", JSON),
+        (
+            "-m",
+            "optengine",
+            "rules-bench",
+            "--mode",
+            "scaling",
+            "--scale",
+            "0.5",
+            "--runs",
+            "2",
+            "--output",
+            JSON,
+        ),
     ),
     "rules_endurance": (
         "The rule validator, 100 runs with a crashing and a hanging rule",
@@ -58,7 +70,7 @@ MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "optimizer_scaling": (
         "Scaling of the optimizer over workers",
-        ("benchmarks/engine/optimizer_scaling.py", "--json", JSON),
+        ("benchmarks/engine/optimizer_scaling.py", "--workers", "1,2", "--rounds", "2", "--json", JSON),
     ),
     "optimizer_quality": (
         "Searches against random search at equal budget",
