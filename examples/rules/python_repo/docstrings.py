@@ -9,6 +9,7 @@ from typing import Any
 
 from examples.rules.python_repo.inputs import answer, package_trees
 from optengine.rules import Context, Outcome, RuleSet
+from optengine.rules.parsing import parse_python
 
 RULES = RuleSet()
 GROUP = "python-ast"
@@ -93,7 +94,7 @@ def readme_examples_parse(ctx: Context) -> Outcome:
     bad = []
     for number, block in enumerate(blocks, start=1):
         try:
-            ast.parse(block)
+            parse_python(block)
         except SyntaxError as error:
             bad.append((path, 1, f"example {number}: {error.msg}"))
     return answer(ctx, bad, f"{len(blocks)} examples parse")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optengine.rules import Context, Outcome, RuleSet
+from optengine.rules.parsing import parse_python
 
 SHARED = RuleSet()
 Trees = Mapping[str, ast.Module]
@@ -51,7 +52,7 @@ def trees(ctx: Context) -> dict[str, ast.Module | SyntaxError]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found[path] = ast.parse(ctx.fs.read_bytes(path), filename=path)
+                found[path] = parse_python(ctx.fs.read_bytes(path), filename=path)
         except (SyntaxError, ValueError) as error:
             found[path] = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
     return found

@@ -28,6 +28,7 @@ from typing import Any
 
 from optengine.rules import digest
 from optengine.rules.errors import Undigestable
+from optengine.rules.parsing import parse_python
 
 _INSTALLED = tuple(
     {
@@ -279,7 +280,7 @@ def _imports(source: bytes, package: str) -> frozenset[str]:
     """Absolute names of what *source* imports anywhere, also inside functions."""
     names: set[str] = set()
     try:
-        tree = ast.parse(source)
+        tree = parse_python(source)
     except (SyntaxError, ValueError):
         return frozenset()
     for node in ast.walk(tree):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optengine.rules import Context, Outcome, RuleSet
+from optengine.rules.parsing import parse_python
 
 SHARDS = 16
 ANALYSES = 24
@@ -65,7 +66,7 @@ def parse(ctx: Context, paths: list[str]) -> Trees:
     """Syntax trees of *paths*."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {path: ast.parse(ctx.fs.read_bytes(path)) for path in paths}
+        return {path: parse_python(ctx.fs.read_bytes(path)) for path in paths}
 
 
 @dataclass(frozen=True)
