@@ -1,7 +1,7 @@
 """Layout: where the frames of a timed run lie in memory, drawn anew for every run.
 
 A Python frame that happens to lie a multiple of 4096 bytes from something its loop touches makes the processor wait
-for stores that are none of its business ("4K aliasing"): the very same function takes up to 25 % longer at some
+for stores that are none of its business ("4K aliasing"): the very same function takes up to a quarter longer at some
 positions (`python -m benchmarks.harness.frame_layout` sweeps over them). A function and a lambda that calls it have
 their frames at different positions, the same ones in every run of a process; then no number of trials tells layout
 from code. Here each run is called through a frame of random size, so layout becomes noise that medians remove.
