@@ -207,6 +207,7 @@ class Revisions:
         if reporter is not None:
             reporter.ensure_newline()
             reporter.write_line(f"optbench: {line}")
+            reporter.flush()  # minutes of measuring may follow, and a CI log is no terminal
 
 
 def _across(settings: Settings) -> Settings:

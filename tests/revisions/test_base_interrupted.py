@@ -16,14 +16,17 @@ from runs import command
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_kill(repo: Repo, own_temporary_folder: Path, number: signal.Signals) -> None:
-    """Ended in the middle of measuring, the run removes worktree and children and never looks complete."""
+    """Ended in the middle of measuring, the run removes worktree and children and never looks complete.
+
+    What it will cost is on the pipe before it measures, buffered as a CI log is.
+    """
     repo.file("src/pkg/work.py", "import time\n\ndef run():\n    time.sleep(0.3)\n")
     repo.file("reports/summary.json", '{"verdict": "ACCEPT"}')
     before = repo.state()
     process = subprocess.Popen(
         command(),
         cwd=repo.root,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -39,6 +42,7 @@ def test_ctrl_c_and_kill(repo: Repo, own_temporary_folder: Path, number: signal.
             raise AssertionError(said)
         running = psutil.Process(process.pid)
         while len(running.children(recursive=True)) < 2:  # it may wait for the machine to be free
+            assert process.poll() is None, said
             time.sleep(0.1)
         time.sleep(1)
         children = running.children(recursive=True)
