@@ -284,7 +284,7 @@ def test_a_killed_fork_server_is_replaced(no_leftovers):
     """When the fork server dies its workers are replaced too, and the batch is still complete."""
     with PersistentWorkerPool(2) as pool:
         pool.run_batch(tasks.increment, [1])
-        server = psutil.Process(pool._supervisor.launcher._fresh.pid)
+        server = psutil.Process(pool._supervisor.fleet.launcher._fresh.pid)
         threading.Timer(0.2, server.kill).start()
         assert pool.run_batch(tasks.sleep_then_return, [0.1] * 8, chunksize=1) == [0.1] * 8
         assert any("the fork server was replaced" in note for note in pool.notes)

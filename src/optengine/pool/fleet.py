@@ -1,0 +1,221 @@
+"""The lives of a pool's workers: started through the launcher, listened to, buried, replaced, at last sent home.
+
+Owned by the supervisor's thread. How a worker's end shows: its socket closes, or the launcher reports it; whichever
+comes first marks it lost, and it is buried when the launcher has told how it ended. What becomes of the tasks of a
+dead worker is in ``recovery.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from optengine.pool import recovery
+from optengine.pool.bootstrap import preparation_data
+from optengine.pool.forkserver import Ended, Forked, ForkRefused, ServerReady
+from optengine.pool.handle import WorkerHandle
+from optengine.pool.intake import accept
+from optengine.pool.protocol import Setup, Stop
+from optengine.pool.start import Launcher, ServerGone, kill_tree
+
+if TYPE_CHECKING:
+    from optengine.pool.supervisor import Supervisor
+
+LEAVE_S = 5.0
+CLOSED_S = 0.25
+
+
+class Fleet:
+    """The workers of one pool and the launcher that starts them."""
+
+    def __init__(self, pool: Supervisor, make_launcher: Callable[[], Launcher]) -> None:
+        self.launcher = make_launcher()
+        self._pool = pool
+        self._make_launcher = make_launcher
+        self._by_descriptor: dict[int, WorkerHandle] = {}
+        self._next_number = 0
+
+    # ---- start
+
+    def launch(self, seat: int) -> None:
+        """Start a worker in ``seat``; one that cannot be started is lost at once."""
+        worker = WorkerHandle(self._next_number, seat)
+        self._next_number += 1
+        pool = self._pool
+        pool.workers.append(worker)
+        plan = pool.plan
+        inherited = plan.start_method in ("fork", "preload")
+        try:
+            worker.post(
+                Setup(
+                    number=seat,
+                    cpus=plan.cpus[seat % len(plan.cpus)] if plan.cpus else (),
+                    threads=plan.threads,
+                    preparation=preparation_data() if plan.start_method == "spawn" else None,
+                    initializer=plan.initializer_blob(by_value=pool.main_by_value),
+                    shared=None if inherited else plan.shared_blob(),
+                )
+            )
+            self.launcher.launch(worker.number, worker.descriptors())
+            pool.limits.expect_start(worker)
+            self.collect()
+        except ServerGone:
+            worker.ended = worker.bystander = True
+        except OSError as error:
+            worker.ended = True
+            pool.notes.append(f"worker {seat} could not be started: {error}")
+        worker.launched()
+        descriptor = worker.channel.fileno()
+        self._by_descriptor[descriptor] = worker
+        pool.poller.register(descriptor, select.POLLIN)
+        if worker.ended:
+            worker.lost_at = worker.born
+
+    def watch_launcher(self) -> None:
+        """Have the supervisor wake when the launcher reports."""
+        descriptor = self.launcher.fileno()
+        if descriptor is not None:
+            self._pool.poller.register(descriptor, select.POLLIN)
+
+    # ---- listen
+
+    def at(self, descriptor: int) -> WorkerHandle | None:
+        """The worker whose socket ``descriptor`` is, if it is still listened to."""
+        return self._by_descriptor.get(descriptor)
+
+    def stop_listening(self, worker: WorkerHandle) -> None:
+        """Nothing more is read from the worker's socket or sent to it."""
+        descriptor = worker.channel.fileno()
+        if self._by_descriptor.pop(descriptor, None) is not None:
+            self._pool.poller.unregister(descriptor)
+        self._pool.dispatcher.forget(worker)
+
+    def collect(self) -> None:
+        """Take in what the launcher reports: who runs, who ended, and whether the server itself did."""
+        pool = self._pool
+        try:
+            reports = self.launcher.collect()
+        except ServerGone as error:
+            self._replace_server(str(error))
+            return
+        for report in reports:
+            if isinstance(report, ServerReady):
+                pool.notes += report.problems
+                pool.main_by_value = report.main_error is not None
+                continue
+            if isinstance(report, ForkRefused):
+                pool.break_pool("crash", "the fork server could not fork a worker", report.problem)
+                continue
+            worker = next((worker for worker in pool.workers if worker.number == report.number), None)
+            if worker is None:
+                continue
+            if isinstance(report, Forked):
+                worker.pid = report.pid
+            elif isinstance(report, Ended):
+                worker.ended, worker.exitcode = True, report.exitcode
+                if worker.lost_at is None:
+                    worker.lost_at = time.monotonic()
+
+    def _replace_server(self, why: str) -> None:
+        """All workers of a dead server are lost with it: nobody could tell how they end."""
+        pool = self._pool
+        descriptor = self.launcher.fileno()
+        if descriptor is not None:
+            pool.poller.unregister(descriptor)
+        self.launcher.close()
+        pool.notes.append(f"the fork server was replaced: {why}")
+        now = time.monotonic()
+        for worker in pool.workers:
+            if worker.pid is not None:
+                kill_tree(worker.pid)
+            worker.ended = worker.bystander = True
+            worker.lost_at = worker.lost_at or now
+        if not pool.budget.spend(now):
+            pool.break_pool("crash", "the fork server died again and again", None)
+            return
+        self.launcher = self._make_launcher()
+        self.watch_launcher()
+
+    # ---- bury
+
+    def any_lost(self) -> bool:
+        """Whether a worker is lost and not yet buried."""
+        return any(worker.lost_at is not None for worker in self._pool.workers)
+
+    def see_to_lost(self, now: float) -> None:
+        """Bury the lost workers that have ended, and hurry those that have not."""
+        self.collect()
+        for worker in [worker for worker in self._pool.workers if worker.lost_at is not None]:
+            if worker.ended:
+                self._bury(worker, now)
+            elif now - (worker.lost_at or now) > LEAVE_S:
+                worker.ended = True  # nobody will tell how
+            elif now - (worker.lost_at or now) > CLOSED_S and worker.pid is not None:
+                # Its end of the pipe is closed, yet it lives: nothing more can come from it.
+                kill_tree(worker.pid)
+
+    def _bury(self, worker: WorkerHandle, now: float) -> None:
+        pool = self._pool
+        with contextlib.suppress(Exception):  # the last message may be torn or nonsense
+            for message in worker.drain():  # results may have been sent before the death
+                accept(pool, worker, message)
+        if worker.pid is not None:
+            kill_tree(worker.pid)  # children its tasks left behind
+        self.stop_listening(worker)
+        pool.workers.remove(worker)
+        pool.tally.retire(worker)
+        recovery.recover(pool, worker, now)
+        worker.close()
+        if pool.may_restart and len(pool.workers) < pool.plan.max_workers:
+            if not (worker.stopping or worker.bystander):
+                pool.tally.restarts += 1
+            pool.tally.seats[worker.seat].restarts += 1
+            self.launch(worker.seat)
+
+    # ---- send home
+
+    def disband(self, *, kill: bool) -> None:
+        """End all workers and the launcher: politely where nothing runs and not ``kill``; waits."""
+        pool = self._pool
+        deadline = time.monotonic() + LEAVE_S
+        for worker in pool.workers:
+            if kill or worker.inflight:
+                if worker.pid is not None:
+                    kill_tree(worker.pid)
+            else:
+                worker.post(Stop())
+        with contextlib.suppress(ServerGone):
+            while any(not worker.ended for worker in pool.workers) and time.monotonic() < deadline:
+                for worker in pool.workers:
+                    worker.push()
+                    if worker.pid is None and kill:
+                        worker.ended = True  # the server kills what it forked when it leaves
+                self._wait_for_reports()
+                for report in self.launcher.collect():
+                    for worker in pool.workers:
+                        if not isinstance(report, ServerReady) and worker.number == report.number:
+                            if isinstance(report, Forked):
+                                worker.pid = report.pid
+                            else:
+                                worker.ended = True
+                for worker in pool.workers:
+                    with contextlib.suppress(Exception):
+                        worker.drain()
+        for worker in pool.workers:
+            if worker.pid is not None:
+                kill_tree(worker.pid)
+            pool.tally.retire(worker)
+        self.launcher.close()
+        for worker in pool.workers:
+            worker.close()
+        pool.workers.clear()
+
+    def _wait_for_reports(self) -> None:
+        descriptor = self.launcher.fileno()
+        if descriptor is None:
+            time.sleep(0.002)
+        else:
+            select.select([descriptor], [], [], 0.01)
