@@ -6,7 +6,7 @@ pilot is looked at, never which arm is faster, and the number is settled before 
 cannot depend on it.
 
 Two needs are looked at. The value of a trial is a mean of two medians, whose standard deviation is about 1.25 / sqrt(k)
-of that of one micro-pair (normal data); the aim `TRIAL_SPREAD` gives an interval of about +-1 % at ten trials, and
+of that of one micro-pair (normal data); the aim `TRIAL_SPREAD` gives an interval of about +-2 % at ten trials, and
 planned looks add trials where that is not enough. The total time of the arms, which has to agree, is no median: a few
 runs that were interrupted move it, so its scatter counts as well, against `TOTAL_SPREAD`.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 PILOT_ROUNDS: Final = 12
 FEWEST: Final = 10
-TRIAL_SPREAD: Final = 0.01
+TRIAL_SPREAD: Final = 0.02
 TOTAL_SPREAD: Final = 0.03
 _MEDIAN: Final = 1.2533  # sd of a median of n normal values, in units of sd / sqrt(n)
 _CAUTION: Final = 1.5  # a spread read off twelve values may well be a third too small
