@@ -23,6 +23,7 @@ from .measure.lanes import Failure, FailureKind, Lane, PairResult, Sampled
 from .measure.load import load_between, sample_load
 from .measure.memory import MemoryUse
 from .measure.process import ProcessPairs
+from .measure.terminated import terminable
 from .measure.time_limit import TimeLimit
 from .options import Settings
 from .progress import Progress
@@ -154,7 +155,8 @@ def trials_in_processes(
 ) -> Pairs:
     """Fill ``run`` pair by pair until every candidate is decided, ``limit`` is reached or a child fails.
 
-    Returns what the pairs showed beside the trials.
+    Returns what the pairs showed beside the trials. SIGTERM ends the children and removes their files before it
+    ends this process.
     """
     candidates = list(run.records)
     pairs = Pairs()
@@ -166,7 +168,7 @@ def trials_in_processes(
         cpus=settings.cpus,
         max_time_s=settings.max_time,
     )
-    with driver:
+    with terminable(), driver:
         while not run.stopped and run.pairs_done < run.plan.looks[-1]:
             if limit.reached:
                 run.reasons.append("time-limit")

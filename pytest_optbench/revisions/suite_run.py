@@ -20,6 +20,7 @@ from ..measure.lanes import Collected, Failure, Lane, Module, PairResult, Sample
 from ..measure.load import LoadSample, load_between, sample_load
 from ..measure.lock import measuring_lock
 from ..measure.process import ProcessPairs
+from ..measure.terminated import terminable
 from ..progress import Progress
 from . import overlay as overlays
 from .benchmark import Region, open_region, regions_of
@@ -29,7 +30,6 @@ from .identity import identity, project_names
 from .outcome import Ended, Lists, Task
 from .sameness import Code, check_changed, check_different, code_of
 from .sides import BASELINE, OPTIMIZED, Side, listing
-from .terminated import terminable
 from .worktree import worktree
 
 SECONDS_PER_BENCHMARK = 0.35

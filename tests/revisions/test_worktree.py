@@ -78,7 +78,7 @@ OWNER_PROCESS = """
 import sys, time
 from pathlib import Path
 from pytest_optbench.revisions.git import Repository
-from pytest_optbench.revisions.terminated import terminable
+from pytest_optbench.measure.terminated import terminable
 from pytest_optbench.revisions.worktree import worktree
 
 git = Repository.of(Path(sys.argv[1]))

@@ -1,7 +1,8 @@
 """SIGTERM and SIGHUP as an exception, so that ``finally`` clauses run; the signal is sent again afterwards.
 
-A measuring run owns a worktree and child processes. Python's default reaction to SIGTERM ends the process
-without any clean-up; inside `terminable` it unwinds the stack first and then dies of the same signal.
+A measuring run owns child processes, temporary files and perhaps a worktree. Python's default reaction to
+SIGTERM ends the process without any clean-up; inside `terminable` it unwinds the stack first and then dies of
+the same signal.
 """
 
 from __future__ import annotations
