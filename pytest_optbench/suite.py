@@ -18,7 +18,7 @@ import pytest
 from .history.location import without_secrets
 from .history.prepare import Prepared, prepare
 from .options import Settings
-from .report import github, terminal, write_decision, write_index
+from .report import github, junit, terminal, write_decision, write_index
 from .report.escape import console
 from .store.errors import StoreError
 from .store.ledger import Entry
@@ -39,9 +39,12 @@ class Suite:
         self._config = config
         self._settings = settings
         self._documents: dict[str, Document] = {}
-        self._demoted: list[str] = []
+        self._demoted: list[Document] = []
+        self._failures: list[str] = []
         self._errors: list[str] = []
         self._page: Path | None = None
+        xml = config.getoption("xmlpath", None)  # pytest takes it from the folder it starts in
+        self._junit = None if xml is None else Path(os.path.expandvars(xml)).expanduser().absolute()
         if settings.history is not None and not config.option.collectonly:
             prepared = _history(config, settings.history)
             config.stash[HELD] = prepared.trail
@@ -94,10 +97,29 @@ class Suite:
                 "no benchmark was measured, so nothing was proved: the gate does not pass. "
                 "Check the selection (-k, -m, paths) and that tests use the optbench fixture"
             )
-        if session.exitstatus == pytest.ExitCode.OK and (self._errors or self._demoted):
+        if session.exitstatus == pytest.ExitCode.OK and (self._errors or self._failures):
             status = pytest.ExitCode.TESTS_FAILED if documents else pytest.ExitCode.USAGE_ERROR
             session.exitstatus = status
         self._tell_github(documents)
+
+    @pytest.hookimpl(specname="pytest_sessionfinish", trylast=True)
+    def pytest_sessionfinish_junit(self, session: pytest.Session) -> None:
+        """Correct the verdicts that were demoted in the JUnit file, which pytest has written by now."""
+        path = self._junit
+        if path is None or not self._demoted:
+            return
+        try:
+            if not path.is_file():  # reading a pipe or a terminal would never end
+                raise StoreError("it is no regular file")
+            path.write_bytes(junit.corrected(path.read_bytes(), self._demoted, failed=bool(self._failures)))
+        except (StoreError, OSError) as error:
+            titles = ", ".join(str(document["title"]) for document in self._demoted)
+            self._errors.append(
+                f"the JUnit file {path.name} still says ACCEPT for {titles}, which is INCONCLUSIVE in the end, and "
+                f"cannot be corrected: {error}; give --junitxml a file"
+            )
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the table of decisions."""
@@ -112,7 +134,7 @@ class Suite:
         if self._page is not None:
             page = console(str(terminal.shown(self._page)), encoding)
             terminalreporter.write_line(f"  {page}: all decisions of the folder, with charts")
-        for message in (*self._demoted, *self._errors):
+        for message in (*self._failures, *self._errors):
             terminalreporter.write_line(f"optbench: {message}", red=True)
 
     def _judge_family(self, documents: Sequence[Document]) -> None:
@@ -126,12 +148,11 @@ class Suite:
         adjusted = holm([1.0 if d["p_sequential"] is None else d["p_sequential"] for d in claims])
         for document, p in zip(claims, adjusted, strict=True):
             document["p_adjusted"] = float(p)
-            if document["verdict"] == "ACCEPT" and p > alpha * (
-                1 + 1e-9
-            ):  # equal up to rounding is not above
+            if document["verdict"] == "ACCEPT" and p > alpha * (1 + 1e-9):  # equal up to rounding is not above
                 demote(document)
+                self._demoted.append(document)
                 if self._settings.gate != "off":
-                    self._demoted.append(
+                    self._failures.append(
                         f"{document['title']}: accepted alone, but not among {len(claims)} benchmarks "
                         f"(Holm-adjusted p {p:.3g}, limit {alpha:g}); run it with more pairs"
                     )
