@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import pickle
-import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,50 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bundle_tables import files_of
 
 from optengine.bundle import (
     Bundle,
     BundleError,
     BundleExists,
-    BundleFormatError,
     StaleBundle,
-    TamperedBundle,
     UnknownTable,
 )
-
-
-def make_bars(rows=100):
-    return pd.DataFrame(
-        {
-            "date": pd.date_range("2020-04-01", periods=rows, freq="D"),
-            "symbol": pd.Categorical(["WTI", "BRENT"] * (rows // 2)),
-            "close": np.linspace(-36.98, 60, rows),
-            "note": ["", None] * (rows // 2),
-        }
-    )
-
-
-@pytest.fixture
-def bars():
-    return make_bars()
-
-
-@pytest.fixture
-def assets():
-    return pd.DataFrame(
-        {
-            "symbol": ["WTI", "BRENT"],
-            "lot": [1000, 500],
-            "fee": [0.5, np.nan],
-            "listed": pd.to_datetime(["1986-01-02", None]),
-            "active": [True, False],
-            "rank": pd.array([1, None], dtype="Int64"),
-        }
-    )
-
-
-def files_of(path):
-    return sorted(str(file.relative_to(path)) for file in Path(path).rglob("*") if file.is_file())
 
 
 def test_a_bundle_returns_what_was_sealed(tmp_path, bars, assets):
@@ -241,18 +200,6 @@ def test_a_replaced_bundle_is_stale_to_its_readers(tmp_path, bars):
         old.frame("other")
 
 
-def test_a_damaged_bundle_is_repaired_only_on_request(tmp_path, bars):
-    """Rebuilding the same content over a damaged file needs overwrite, and then repairs it."""
-    bundle = Bundle.build(tmp_path / "b", {"bars": bars})
-    file = tmp_path / "b" / next(f for f in files_of(tmp_path / "b") if f.endswith("arrow"))
-    file.chmod(0o644)
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(BundleExists):
-        Bundle.build(tmp_path / "b", {"bars": bars})
-    Bundle.build(tmp_path / "b", {"bars": bars}, overwrite=True)
-    bundle.verify()
-
-
 def test_foreign_directories_are_left_alone(tmp_path, bars):
     """A path that holds something else is refused, with and without overwrite; an empty directory is used."""
     (tmp_path / "mine").mkdir()
@@ -348,105 +295,6 @@ def test_missing_parts_are_named(tmp_path, bars):
         _ = bundle.assets
 
 
-@pytest.mark.parametrize("kind", ["arrow", "parquet", "sqlite"])
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "link"])
-def test_verify_names_the_damaged_file(tmp_path, bars, assets, kind, damage):
-    """A file changed by one bit, cut, removed, or replaced by a link is found and named by verify()."""
-    bundle = Bundle.build(tmp_path / "b", {"bars": bars}, assets)
-    name = next(file for file in files_of(tmp_path / "b") if file.endswith(kind))
-    file = tmp_path / "b" / name
-    content = file.read_bytes()
-    file.unlink()
-    if damage == "flip":
-        file.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
-    elif damage == "cut":
-        file.write_bytes(content[:-8])
-    elif damage == "link":
-        (tmp_path / "elsewhere").write_bytes(content)
-        file.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(TamperedBundle, match="sealed files never change") as caught:
-        bundle.verify()
-    assert caught.value.file == name
-
-
-@pytest.mark.parametrize("damage", ["cut", "remove", "garbage"])
-def test_opening_a_damaged_table_names_it(tmp_path, bars, damage):
-    """A table file that is cut, gone or garbage is refused when it is opened, before any value is read."""
-    bundle = Bundle.build(tmp_path / "b", {"bars": bars})
-    name = next(file for file in files_of(tmp_path / "b") if file.endswith("arrow"))
-    file = tmp_path / "b" / name
-    size = file.stat().st_size
-    file.unlink()
-    if damage != "remove":
-        file.write_bytes(b"x" * (size if damage == "garbage" else size - 1))
-    with pytest.raises(TamperedBundle) as caught:
-        bundle.frame("bars")
-    assert caught.value.file == name
-
-
-def rewrite_manifest(path, change):
-    manifest = json.loads((path / "manifest.json").read_text())
-    change(manifest)
-    (path / "manifest.json").unlink()
-    (path / "manifest.json").write_text(json.dumps(manifest))
-
-
-def escape(target):
-    def change(manifest):
-        old = manifest["tables"]["bars"]["arrow"]
-        manifest["tables"]["bars"]["arrow"] = target
-        manifest["files"][target] = manifest["files"].pop(old)
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            escape("../../etc/passwd"),
-            r"inside the bundle; received '\.\./\.\./etc/passwd'",
-        ),
-        (escape("/etc/passwd"), "may only list files inside the bundle; received '/etc/passwd'"),
-        (escape("tables/../../x"), "may only list files inside the bundle"),
-        (escape("tables\\x"), "may only list files inside the bundle"),
-        (escape("tables/other.arrow"), "must name the arrow file of 'tables/bars' by its hash"),
-        (
-            lambda m: m.update(schema="optengine/bundle/2"),
-            r"schema 'optengine/bundle/1'; received '.*/2'",
-        ),
-        (
-            lambda m: m.update(fingerprint="0" * 64),
-            r"must carry the fingerprint .*received '0000",
-        ),
-        (lambda m: m.pop("files"), "must be a bundle manifest; KeyError: 'files'"),
-        (lambda m: m["files"].update(extra={"sha256": "0" * 64, "bytes": 1}), "must list exactly the files"),
-        (lambda m: m["tables"].update({"../x": m["tables"]["bars"]}), "table names must be letters"),
-        (
-            lambda m: next(iter(m["files"].values())).update(sha256="zz"),
-            "64 hexadecimal digits; rec.* 'zz'",
-        ),
-        (lambda m: m.update(tables=[]), "must be a bundle manifest; AttributeError"),
-        (lambda m: m.update(assets="assets.sqlite"), "must name the sqlite file of 'assets' by its hash"),
-    ],
-)
-def test_unsafe_manifests_are_refused(tmp_path, bars, change, message):
-    """A manifest of another schema, with paths out of the bundle or parts that disagree, does not open."""
-    Bundle.build(tmp_path / "b", {"bars": bars})
-    rewrite_manifest(tmp_path / "b", change)
-    with pytest.raises(BundleFormatError, match=message):
-        Bundle.open(tmp_path / "b")
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "null", "{", "\udcff"])
-def test_directories_without_manifest_are_refused(tmp_path, content):
-    """A missing directory and a manifest that is not JSON of the right shape do not open."""
-    if content is not None:
-        (tmp_path / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(BundleFormatError, match=r"must be a bundle manifest|a bundle is a directory with"):
-        Bundle.open(tmp_path if content is not None else tmp_path / "none")
-
-
 def test_csv_files_keep_their_values(tmp_path):
     """CSV values stay: negative, missing, decimals after integers, empty texts; dates become timestamps."""
     (tmp_path / "wti.csv").write_text("Date,Price,Note,None\n2020-04-20,-36.98,,\n2020-04-21,,x,\n")
@@ -491,82 +339,3 @@ def test_bundles_pickle_as_path_and_fingerprint(tmp_path, bars):
     (tmp_path / "b").rename(tmp_path / "moved")
     with pytest.raises(StaleBundle, match="found no bundle"):
         pickle.loads(sent)
-
-
-KILLED = """
-    import os, signal, sys
-    import pandas as pd
-    from optengine.bundle import Bundle
-    from optengine.bundle import build
-    target, point = sys.argv[1:]
-    original = getattr(build, point)
-    def killed(*args, **kwargs):
-        if point == "_install":
-            path = args[2]
-            real = type(path).replace
-            def replace(self, other):
-                if self.name == "manifest.json":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(self, other)
-            type(path).replace = replace
-            return original(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-    setattr(build, point, killed)
-    Bundle.build(target, {"bars": pd.DataFrame({"close": [9.0]})}, pd.DataFrame({"s": ["X"]}), overwrite=True)
-"""
-
-
-@pytest.mark.parametrize(
-    ("point", "existing"),
-    [
-        ("hash_file", True),
-        ("_seal", True),
-        ("_flush", True),
-        ("_install", True),
-        ("hash_file", False),
-        ("_flush", False),
-    ],
-)
-def test_a_killed_build_leaves_the_old_bundle_or_none(tmp_path, bars, point, existing):
-    """kill -9 at any stage leaves what was there whole, and the next build clears up."""
-    path = tmp_path / "b"
-    old = Bundle.build(path, {"bars": bars}) if existing else None
-    script = [sys.executable, "-c", textwrap.dedent(KILLED), str(path), point]
-    ended = subprocess.run(script, capture_output=True, timeout=60, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    if old is not None:
-        old.verify()
-        pd.testing.assert_frame_equal(Bundle.open(path).frame("bars"), bars)
-    else:
-        assert not path.exists()
-    new = Bundle.build(path, {"bars": bars.head(10)}, overwrite=True)
-    new.verify()
-    assert os.listdir(tmp_path) == ["b"]  # noqa: PTH208
-
-
-def build_repeatedly(path, number, rounds):
-    for _ in range(rounds):
-        Bundle.build(path, {"bars": make_bars(100 + 2 * number)}, overwrite=True)
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_concurrent_builders_never_mix(tmp_path):
-    """While two processes overwrite one path in turn, every reader sees one version or the other, whole."""
-    path = tmp_path / "b"
-    Bundle.build(path, {"bars": make_bars()})
-    seen = set()
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as builders:
-        done = [builders.submit(build_repeatedly, path, number, 8) for number in (1, 2)]
-        while not all(future.done() for future in done):
-            bundle = Bundle.open(path)
-            try:
-                rows = len(bundle.frame("bars"))
-            except StaleBundle:
-                continue
-            pd.testing.assert_frame_equal(bundle.frame("bars"), make_bars(rows))
-            seen.add(rows)
-        for future in done:
-            future.result()
-    Bundle.open(path).verify()
-    assert seen <= {100, 102, 104}
-    assert os.listdir(tmp_path) == ["b"]  # noqa: PTH208
