@@ -60,15 +60,10 @@ class Settings:
 
 def parse_time_saved(value: object) -> float:
     """Return time saved as a fraction: ``"5%"`` and ``0.05`` are 0.05, ``"1.25x"`` is 1 - 1/1.25 = 0.2."""
-    text = str(value).strip()
-    number = _number(text.rstrip("%xX"), text, _SPEEDUP_FORMS)
-    if text.endswith("%"):
-        saved = number / 100
-    elif text[-1:] in "xX":
-        saved = 1 - 1 / number if number > 0 else math.nan
-    else:
-        saved = number
-    if not 0 <= saved < 1:
+    from .core.goal import allows  # the same rule; only a run that gives a margin pays for it
+
+    saved = _fraction(value, lambda ratio: 1 - 1 / ratio if ratio > 0 else math.nan, _SPEEDUP_FORMS)
+    if not allows("speedup", saved):
         raise OptionError(
             f"a speedup must lie between 0 % and 100 % of the time (below 100 %), received {value!r}; "
             f"{_SPEEDUP_FORMS}"
@@ -78,15 +73,10 @@ def parse_time_saved(value: object) -> float:
 
 def parse_slowdown(value: object) -> float:
     """Return extra time as a fraction: ``"5%"``, ``0.05`` and ``"1.05x"`` are all 0.05."""
-    text = str(value).strip()
-    number = _number(text.rstrip("%xX"), text, _SLOWDOWN_FORMS)
-    if text.endswith("%"):
-        extra = number / 100
-    elif text[-1:] in "xX":
-        extra = number - 1
-    else:
-        extra = number
-    if not 0 < extra <= 1:
+    from .core.goal import allows  # the same rule; only a run that gives a margin pays for it
+
+    extra = _fraction(value, lambda ratio: ratio - 1, _SLOWDOWN_FORMS)
+    if not allows("no-regression", extra):
         raise OptionError(
             f"a slowdown margin must be above 0 % and at most 100 %, received {value!r}; {_SLOWDOWN_FORMS}"
         )
@@ -95,14 +85,7 @@ def parse_slowdown(value: object) -> float:
 
 def parse_margin(value: object) -> float:
     """Return how much worse something may get, as a fraction: ``"20%"``, ``0.2`` and ``"1.2x"`` are all 0.2."""
-    text = str(value).strip()
-    number = _number(text.rstrip("%xX"), text, _MARGIN_FORMS)
-    if text.endswith("%"):
-        margin = number / 100
-    elif text[-1:] in "xX":
-        margin = number - 1
-    else:
-        margin = number if number <= 1 else math.nan  # 20 would mean 2000 %
+    margin = _fraction(value, lambda ratio: ratio - 1, _MARGIN_FORMS)
     if not 0 <= margin < math.inf:
         raise OptionError(f"a margin must be at least 0 %, received {value!r}; {_MARGIN_FORMS}")
     return margin
@@ -113,14 +96,26 @@ _SPEEDUP_FORMS: Final = "write 5% or 0.05 for time saved, or 1.05x for a ratio"
 _SLOWDOWN_FORMS: Final = "write 5% or 0.05 for extra time, or 1.05x for a ratio"
 
 
-def _number(digits: str, received: str, forms: str) -> float:
+def _fraction(value: object, of_ratio: Callable[[float], float], forms: str) -> float:
+    """Return a percentage, a ratio or a fraction as a fraction; NaN for a bare number above 1: 20 is not 2000 %."""
+    text = str(value).strip()
+    number = _number(text[:-1] if text.endswith(("%", "x", "X")) else text)
+    if math.isnan(number):
+        raise OptionError(f"a margin must be a number, received {text!r}; {forms}")
+    if text.endswith("%"):
+        return number / 100
+    if text.endswith(("x", "X")):
+        return of_ratio(number)
+    return number if number <= 1 else math.nan
+
+
+def _number(value: object) -> float:
+    """Return a finite number; NaN for whatever is none."""
     try:
-        number = float(digits)
+        number = float(str(value))
     except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise OptionError(f"a margin must be a number, received {received!r}; {forms}")
-    return number
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _integer(minimum: int) -> Callable[[object], int]:
@@ -137,21 +132,15 @@ def _integer(minimum: int) -> Callable[[object], int]:
 
 
 def _alpha(value: object) -> float:
-    try:
-        alpha = float(str(value))
-    except ValueError:
-        alpha = math.nan
+    alpha = _number(value)
     if not 0 < alpha <= 0.5:
         raise OptionError(f"must be an error rate above 0 and at most 0.5, received {value!r}; write 0.05")
     return alpha
 
 
 def _seconds(value: object) -> float:
-    try:
-        seconds = float(str(value))
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
+    seconds = _number(value)
+    if not seconds > 0:
         raise OptionError(f"must be a positive number of seconds, received {value!r}")
     return seconds
 

@@ -10,12 +10,20 @@ GoalKind: TypeAlias = Literal["speedup", "no-regression"]
 KINDS: tuple[GoalKind, ...] = ("speedup", "no-regression")
 
 
+def allows(kind: GoalKind, margin: float) -> bool:
+    """Return whether a goal can have this margin: not all of the time can be saved, some slowdown is allowed.
+
+    A slowdown of more than 100 % is no margin but another question; NaN is none at all.
+    """
+    return 0.0 <= margin < 1.0 if kind == "speedup" else 0.0 < margin <= 1.0
+
+
 @dataclass(frozen=True)
 class Goal:
     """What must be shown.
 
     kind "speedup": at least the fraction `margin` of the time is saved (0.05 = 5 %, 0 <= margin < 1).
-    kind "no-regression": the optimized arm takes at most the fraction `margin` longer (margin > 0).
+    kind "no-regression": the optimized arm takes at most the fraction `margin` longer (0 < margin <= 1).
 
     Raises:
         ValueError: unknown kind or a margin out of range.
@@ -27,9 +35,8 @@ class Goal:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"goal must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        low_ok = self.margin >= 0.0 if self.kind == "speedup" else self.margin > 0.0
-        if not (math.isfinite(self.margin) and low_ok and self.margin < 1.0):
-            span = "at least 0 and below 1" if self.kind == "speedup" else "above 0 and below 1"
+        if not allows(self.kind, self.margin):
+            span = "at least 0 and below 1" if self.kind == "speedup" else "above 0 and at most 1"
             raise ValueError(
                 f"the margin of goal {self.kind!r} must be a fraction {span}, got {self.margin!r}; "
                 "write 0.05 for 5 %"

@@ -34,7 +34,9 @@ def test_no_regression_goal():
         ("speedup", 1.0, "fraction at least 0 and below 1, got 1.0; write 0.05 for 5 %"),
         ("speedup", -0.1, "got -0.1"),
         ("speedup", math.nan, "got nan"),
-        ("no-regression", 0.0, "fraction above 0 and below 1, got 0.0"),
+        ("no-regression", 0.0, "fraction above 0 and at most 1, got 0.0"),
+        ("no-regression", 1.01, "fraction above 0 and at most 1, got 1.01; write 0.05 for 5 %"),
+        ("no-regression", math.nan, "got nan"),
         ("faster", 0.05, "goal must be one of speedup, no-regression, got 'faster'"),
     ],
 )
@@ -42,6 +44,13 @@ def test_goals_refuse(kind, margin, text):
     """Unknown goals and margins out of range are refused."""
     with pytest.raises(ValueError, match=text):
         Goal(kind, margin)
+
+
+def test_twice_as_long_can_be_a_margin():
+    """A slowdown of 100 % may be allowed: the optimized arm must be shown to take at most twice as long."""
+    goal = Goal("no-regression", 1.0)
+    assert (goal.time_ratio, goal.ratio) == (2.0, 0.5)
+    assert goal.log_threshold == math.log(2.0)
 
 
 def test_no_minimum_is_allowed():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from plugin_bench import FASTER, Bench
 
+from pytest_optbench.core.goal import KINDS
 from pytest_optbench.options import (
+    GOALS,
     OptionError,
     Settings,
     benchmark_settings,
@@ -13,6 +15,7 @@ from pytest_optbench.options import (
     parse_slowdown,
     parse_time_saved,
 )
+from pytest_optbench.subject import goal_of
 
 
 @pytest.mark.parametrize(
@@ -39,17 +42,46 @@ def test_a_nonsense_speedup_is_refused(text: object) -> None:
         parse_time_saved(text)
 
 
-@pytest.mark.parametrize(("text", "extra"), [("5%", 0.05), ("0.05", 0.05), ("1.05x", 0.05)])
+@pytest.mark.parametrize(
+    ("text", "extra"), [("5%", 0.05), ("0.05", 0.05), ("1.05x", 0.05), ("100%", 1.0), ("1", 1.0), ("2x", 1.0)]
+)
 def test_a_slowdown_is_extra_time_or_a_ratio(text: str, extra: float) -> None:
     """Percent and fraction mean extra time; a number with x is optimized / baseline."""
     assert parse_slowdown(text) == pytest.approx(extra)
 
 
-@pytest.mark.parametrize("text", ["0", "-1%", "0.9x", "500%", "slow"])
+@pytest.mark.parametrize("text", ["0", "-1%", "0.9x", "500%", "101%", "2.01x", "slow", "5%%", "5x%"])
 def test_a_nonsense_slowdown_is_refused(text: str) -> None:
     """A margin of nothing or of more than double time is refused."""
     with pytest.raises(OptionError, match="received"):
         parse_slowdown(text)
+
+
+@pytest.mark.parametrize(
+    ("goal", "spelling", "margin"),
+    [
+        ("no-regression", "max_slowdown", "100%"),
+        ("no-regression", "max_slowdown", "0.001%"),
+        ("speedup", "min_speedup", "0"),
+        ("speedup", "min_speedup", "99.9%"),
+    ],
+)
+def test_every_margin_the_options_take_is_one_a_goal_has(goal: str, spelling: str, margin: str) -> None:
+    """What an option accepts never fails later, when the question is put; both know the same questions."""
+    assert GOALS == KINDS
+    settings = benchmark_settings(Settings(), frozenset(), {"goal": goal, spelling: margin}, {})
+    assert goal_of(settings).margin == getattr(settings, spelling)
+
+
+def test_a_slowdown_of_100_percent_can_be_judged(bench: Bench) -> None:
+    """The largest margin the options take leads to a verdict, one more to an error that says the range."""
+    bench.file(FASTER)
+    asked = "--optbench-goal=no-regression"
+    assert bench.run_here(asked, "--optbench-max-slowdown=100%").ret == pytest.ExitCode.OK
+    assert (bench.only()["verdict"], bench.only()["margin"]) == ("ACCEPT", 0.5)
+    result = bench.plain_here(asked, "--optbench-max-slowdown=101%")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--optbench-max-slowdown: *above 0 % and at most 100 %, received '101%'*"])
 
 
 def test_cpus_must_be_usable() -> None:
