@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from .marker import description, marker_keys, with_case
 from .measure.record import record
-from .options import DESCRIPTION_KEYS, OptionError, Settings, benchmark_settings, parse_time_saved
+from .options import OptionError, Settings, benchmark_settings
 
 if TYPE_CHECKING:
     from .core.decision import Decision
@@ -33,7 +34,7 @@ class Optbench:
         self._fixed = fixed
         self._called = False
         self._failure: str | None = None
-        self._marker = _marker_keys(item)
+        self._marker = marker_keys(item)
         self._settings({})  # a wrong key should fail the test before its set-up costs anything
 
     def compare(
@@ -62,7 +63,7 @@ class Optbench:
         if setup is not None:
             _callable(setup, "setup")
         settings = self._settings(keys)
-        description = self._description(keys)
+        described = self._description(keys)
         if not settings.enabled:
             from .smoke import smoke
 
@@ -83,7 +84,7 @@ class Optbench:
             setup=setup,
             equal=equal,
             config=dict(config or {}),
-            description=description,
+            description=described,
             settings=settings,
             invocation=Invocation.of(self._item.config),
             held=self._item.config.stash.get(HELD, None),
@@ -159,17 +160,10 @@ class Optbench:
             self._fail(f"optbench: {error}")
 
     def _description(self, call: Mapping[str, Any]) -> dict[str, Any]:
-        chosen = {**call, **self._marker}
-        description = {key: chosen[key] for key in DESCRIPTION_KEYS if chosen.get(key) is not None}
-        if "expected" in description:
-            try:
-                description["expected"] = parse_time_saved(description["expected"])
-            except OptionError as error:
-                self._fail(f"optbench: expected: {error}")
-        case = getattr(self._item, "callspec", None)
-        if case is not None and "title" in description:  # one marker stands for all parameters
-            description["title"] = f"{description['title']} [{case.id}]"
-        return description
+        try:
+            return with_case(self._item, description({**call, **self._marker}))
+        except OptionError as error:
+            self._fail(f"optbench: {error}")
 
     def _gate(self, lines: Mapping[str, str], settings: Settings) -> None:
         """Fail or warn as the gate says; ``lines`` holds the line of each verdict that is not ACCEPT."""
@@ -188,20 +182,6 @@ class Optbench:
     def _fail(self, message: str) -> NoReturn:
         self._failure = message
         pytest.fail(message, pytrace=False)
-
-
-def _marker_keys(item: pytest.Item) -> dict[str, Any]:
-    """Return the keys of the closest markers; class and module markers supply what the test leaves out."""
-    keys: dict[str, Any] = {}
-    for marker in item.iter_markers("optbench"):
-        if marker.args:
-            pytest.fail(
-                f"optbench: @pytest.mark.optbench takes keywords only, received {marker.args!r}; "
-                "write @pytest.mark.optbench(title=...)",
-                pytrace=False,
-            )
-        keys = {**marker.kwargs, **keys}
-    return keys
 
 
 def _callable(value: object, name: str) -> None:

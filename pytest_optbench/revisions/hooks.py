@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..child.items import is_benchmark
-from ..fixture import _marker_keys
-from ..options import DESCRIPTION_KEYS, OptionError, Settings, benchmark_settings, parse_time_saved
+from ..marker import description, marker_keys, with_case
+from ..options import OptionError, Settings, benchmark_settings
 from ..store.errors import StoreError
 from ..suite import HELD
 from .benchmark import Question, Wanted
@@ -164,21 +164,18 @@ class Revisions:
         """Return what the run must know of a benchmark; one whose marker is wrong fails at once."""
         file, line, _ = item.location
         try:
-            marker = _marker_keys(item)
+            marker = marker_keys(item)
             benchmark_settings(self._settings, self._fixed, marker, {})
         except (OptionError, pytest.fail.Exception) as error:
             _send(item, "failed", f"optbench: {error}".replace("optbench: optbench:", "optbench:"))
             return None
-        case = getattr(item, "callspec", None)
-        if case is not None and "title" in marker:
-            marker = {**marker, "title": f"{marker['title']} [{case.id}]"}
         return Wanted(
             node_id=item.nodeid,
             name=item.name,
             file=file,
             line=None if line is None else line + 1,
             declared="optbench" in getattr(item, "fixturenames", ()),
-            marker=marker,
+            marker=with_case(item, marker),
         )
 
     def _ask(self, wanted: Wanted, info: Mapping[str, Any]) -> Question:
@@ -186,11 +183,8 @@ class Revisions:
         keys = {k: v for k, v in (info.get("keys") or {}).items() if k not in wanted.marker}
         settings = benchmark_settings(self._settings, self._fixed, wanted.marker, keys)
         chosen = {"group": info.get("group"), **keys, **wanted.marker}
-        description = {key: chosen[key] for key in DESCRIPTION_KEYS if chosen.get(key) is not None}
-        if "expected" in description:
-            description["expected"] = parse_time_saved(description["expected"])
         config = {**(info.get("config") or {}), **(info.get("extra_info") or {})}
-        return Question(replace(_across(settings), seed=self._settings.seed), description, config)
+        return Question(replace(_across(settings), seed=self._settings.seed), description(chosen), config)
 
     def _report(self, session: pytest.Session, ended: Ended) -> None:
         item = self._items[ended.wanted.node_id]
