@@ -148,7 +148,8 @@ class Suite:
         adjusted = holm([1.0 if d["p_sequential"] is None else d["p_sequential"] for d in claims])
         for document, p in zip(claims, adjusted, strict=True):
             document["p_adjusted"] = float(p)
-            if document["verdict"] == "ACCEPT" and p > alpha * (1 + 1e-9):  # equal up to rounding is not above
+            # Equal up to rounding is not above.
+            if document["verdict"] == "ACCEPT" and p > alpha * (1 + 1e-9):
                 demote(document)
                 self._demoted.append(document)
                 if self._settings.gate != "off":

@@ -5,12 +5,11 @@ Ratios of different subjects are never added or multiplied here: they compose on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
+from .figures import Doc
 from .units import UNKNOWN
-
-Doc = Mapping[str, Any]
 
 VERDICTS: Final = ("ACCEPT", "REJECT", "INCONCLUSIVE")
 

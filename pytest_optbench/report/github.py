@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
-from . import family, rows
+from . import family, figures
 from .escape import workflow_data, workflow_property
-from .family import Doc
+from .figures import Doc
 from .reasons import explain
 from .templating import table
 
@@ -47,11 +47,11 @@ def step_summary(docs: Sequence[Doc]) -> str:
             (
                 doc["verdict"],
                 doc["title"],
-                rows.target(doc),
-                rows.gain(doc),
-                rows.saved_interval(doc),
-                rows.pair_count(doc),
-                rows.noise_floor(doc),
+                figures.target(doc),
+                figures.gain(doc),
+                figures.saved_interval(doc),
+                figures.pair_count(doc),
+                figures.noise_floor(doc),
                 " ".join(f"{code}: {explain(code)}" for code in doc["reasons"]),
             )
             for doc in shown
@@ -64,7 +64,7 @@ def step_summary(docs: Sequence[Doc]) -> str:
 
 def _place(doc: Doc) -> tuple[str, str]:
     """Return (file, line) relative to the checkout; an absolute or climbing path is never shown."""
-    source = rows.part(doc, "code", "optimized") or {}
+    source = figures.part(doc, "code", "optimized") or {}
     if _is_inside(source.get("file")):
         return source["file"], "" if source.get("line") is None else str(source["line"])
     test = doc["id"].partition("::")[0]

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from . import charts, escape, family, markdown, rows, templating, units
+from . import charts, escape, family, figures, markdown, provenance, rows, templating, units
 from .charts import svg
-from .family import Doc
+from .figures import Doc
 
 SCHEMA: Final = "optbench/report/1"
 """The version of the data embedded in the page."""
@@ -70,7 +70,7 @@ def html_report(docs: Sequence[Doc], warnings: Sequence[str] = (), templates: Pa
 def decision_context(doc: Doc) -> dict[str, Any]:
     """Return what the template of one decision may use: the names of the markdown report, and the charts."""
     drawn = {name: make(doc) for name, make in charts.CHARTS.items()}
-    shares = [(*row, _share(row[2])) for row in rows.overhead(doc)]
+    shares = [(*row, _share(row[2])) for row in provenance.overhead(doc)]
     return markdown.decision_context(doc) | {
         "charts": {
             name: {"figure": _safe(chart.markup), "legend": _safe(svg.legend(chart.legend))}
@@ -79,8 +79,8 @@ def decision_context(doc: Doc) -> dict[str, Any]:
         },
         "overhead_shares": shares,
         "facts_shown": _shown_first(rows.facts(doc)),
-        "noise_floor": rows.noise_floor(doc),
-        "estimated": units.time_saved(rows.part(doc, "ratio", "estimate")) is not None,
+        "noise_floor": figures.noise_floor(doc),
+        "estimated": units.time_saved(figures.part(doc, "ratio", "estimate")) is not None,
     }
 
 

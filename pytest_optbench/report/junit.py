@@ -12,9 +12,7 @@ from xml.etree import ElementTree
 
 from ..store.errors import StoreError
 from .escape import plain
-from .family import Doc
-from .rows import part
-
+from .figures import Doc, part
 
 PREFIX: Final = "optbench_"
 

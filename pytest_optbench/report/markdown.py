@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import family, rows, templating, units
-from .family import Doc
+from . import family, figures, provenance, resources, rows, templating, units
+from .figures import Doc
 from .reasons import explain
 
 
@@ -30,32 +30,32 @@ def decision_context(doc: Doc) -> dict[str, Any]:
     expected_rows, expected_words = rows.expectation(doc)
     return {
         "doc": doc,
-        "measured": rows.measured(doc),
+        "measured": figures.measured(doc),
         "unpaired": doc.get("unpaired"),
-        "target": rows.target(doc),
-        "gain": rows.gain(doc),
-        "gain_interval": rows.gain_interval(doc),
-        "confidence": rows.confidence(doc),
+        "target": figures.target(doc),
+        "gain": figures.gain(doc),
+        "gain_interval": figures.gain_interval(doc),
+        "confidence": figures.confidence(doc),
         "facts": rows.facts(doc),
         "reasons": [(code, explain(code)) for code in doc["reasons"]],
         "summary_sentences": rows.sentences(doc),
-        "config": rows.settings(doc["config"]),
-        "protocol": rows.settings(doc["protocol"]),
-        "environment": sorted(rows.settings(doc["environment"])),
+        "config": provenance.settings(doc["config"]),
+        "protocol": provenance.settings(doc["protocol"]),
+        "environment": sorted(provenance.settings(doc["environment"])),
         "arms": rows.arms(doc),
-        "metrics": rows.metrics(doc),
+        "metrics": resources.metrics(doc),
         "validation": rows.validation(doc),
         "looks": rows.looks(doc),
         "context": rows.context(doc),
         "criteria": rows.criteria(doc),
         "pairs": rows.pairs(doc),
         "equivalence": rows.equivalence(doc),
-        "memory": rows.memory(doc),
+        "memory": resources.memory(doc),
         "expectation": expected_rows,
         "expectation_words": expected_words,
-        "overhead": rows.overhead(doc),
-        "code": rows.code(doc),
-        "earlier": rows.earlier(doc),
+        "overhead": provenance.overhead(doc),
+        "code": provenance.code(doc),
+        "earlier": provenance.earlier(doc),
         "seconds": units.seconds(doc["seconds"]),
         "of_commands": str(doc["command"]).startswith("optbench "),
     }
@@ -71,17 +71,17 @@ def index_context(docs: Sequence[Doc], warnings: Sequence[str]) -> dict[str, Any
         "decisions": [
             {
                 "doc": doc,
-                "target": rows.target(doc),
-                "gain": rows.gain(doc),
-                "interval": rows.saved_interval(doc),
-                "noise_floor": rows.noise_floor(doc),
-                "pairs": rows.pair_count(doc),
+                "target": figures.target(doc),
+                "gain": figures.gain(doc),
+                "interval": figures.saved_interval(doc),
+                "noise_floor": figures.noise_floor(doc),
+                "pairs": figures.pair_count(doc),
                 "p": units.p_value(doc["p_sequential"]),
                 "adjusted": units.p_value(doc["p_adjusted"]),
                 "alone": family.verdict_alone(doc),
                 "family": family.family_verdict(doc),
                 "reasons": ", ".join(doc["reasons"]),
-                "time_saved": units.time_saved(rows.part(doc, "ratio", "estimate")),
+                "time_saved": units.time_saved(figures.part(doc, "ratio", "estimate")),
             }
             for doc in docs
         ],

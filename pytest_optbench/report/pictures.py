@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from pytest_optbench.store.errors import StoreError
 from . import series
 from .charts.svg import short_seconds
 from .escape import plain, shorten
-from .rows import gain, gain_interval, part, target
+from .figures import Doc, gain, gain_interval, part, target
 from .scale import decimals, span, ticks
 from .units import both, percent, seconds, time_saved
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Doc = Mapping[str, Any]
 
 DPI: Final = 144
 TALLEST: Final = 400.0

@@ -8,16 +8,14 @@ own background and follows the reader's light or dark scheme.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from . import series
 from .escape import plain, shorten, xml
-from .rows import gain, gain_interval, is_unpaired, measured, part, target
+from .figures import Doc, gain, gain_interval, is_unpaired, measured, part, target
 from .scale import Axis, decimals, span, spread, ticks
 from .series import Mark
 from .units import both, percent, ratio, time_saved
-
-Doc = Mapping[str, Any]
 
 WIDTH: Final = 860
 HEIGHT: Final = 440

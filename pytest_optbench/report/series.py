@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .rows import is_outlier, is_unpaired, pair_ratio, part
+from .figures import Doc, is_outlier, is_unpaired, pair_ratio, part
 from .units import time_saved
-
-Doc = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

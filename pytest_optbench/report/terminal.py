@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import rows
+from . import figures
 from .escape import console, shorten, width
-from .family import Doc
+from .figures import Doc
 from .units import UNKNOWN, percent, time_saved
 
 HEADERS: Final = ("verdict", "decision", "saved = ratio", "interval", "pairs", "noise", "report")
@@ -76,16 +76,16 @@ def _cells(doc: Doc, folder: Path) -> tuple[str, ...]:
     return (
         doc["verdict"],
         doc["title"],
-        rows.gain(doc),
+        figures.gain(doc),
         _interval(doc),
-        rows.pair_count(doc),
-        rows.noise_floor(doc),
+        figures.pair_count(doc),
+        figures.noise_floor(doc),
         str(folder / f"{doc['slug']}.md"),
     )
 
 
 def _interval(doc: Doc) -> str:
-    low, high = (time_saved(rows.part(doc, "ratio", key)) for key in ("ci_low", "ci_high"))
+    low, high = (time_saved(figures.part(doc, "ratio", key)) for key in ("ci_low", "ci_high"))
     return UNKNOWN if low is None or high is None else f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 

@@ -6,12 +6,15 @@ something else to half of its readers.
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Final
+from typing import Any, Final
 
 from ..core import wording
 
 UNKNOWN: Final = "n/a"
+LONGEST_VALUE: Final = 200
+"""Characters shown of one configuration or environment value; the JSON twin holds all of it."""
 
 _SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -98,6 +101,14 @@ def number(value: float | None, digits: int = 3) -> str:
 def size(value: float | None) -> str:
     """Return bytes with the binary unit that fits: 52428800 is ``50.00 MiB``."""
     return UNKNOWN if value is None else wording.size(value)
+
+
+def shortened(value: Any) -> str:
+    """Return text as it is and anything else as compact JSON, cut to `LONGEST_VALUE` characters."""
+    if value is None:
+        return UNKNOWN
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
 def _significant(value: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..options import Settings
-from ..report import family, rows
+from ..report import family, figures
 from ..report.escape import shorten
 from ..report.templating import table
 from ..store.files import folder_lock, replace
@@ -163,13 +163,13 @@ def _row(doc: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": list(doc["reasons"]),
         "goal": doc["goal"],
         "margin": doc["margin"],
-        "needed": rows.target(doc),
-        "ratio": rows.part(doc, "ratio", "estimate"),
-        "ci_low": rows.part(doc, "ratio", "ci_low"),
-        "ci_high": rows.part(doc, "ratio", "ci_high"),
+        "needed": figures.target(doc),
+        "ratio": figures.part(doc, "ratio", "estimate"),
+        "ci_low": figures.part(doc, "ratio", "ci_low"),
+        "ci_high": figures.part(doc, "ratio", "ci_high"),
         "p_adjusted": doc["p_adjusted"],
         "pairs": len(doc["pairs"]),
-        "noise_floor": rows.part(doc, "control", "noise_floor"),
+        "noise_floor": figures.part(doc, "control", "noise_floor"),
         "report": f"{doc['slug']}.md",
         "summary": doc["summary"],
     }

@@ -55,7 +55,9 @@ def test_a_demoted_decision_is_a_failure_in_the_junit_file(bench: Bench, workers
     demoted(bench, TWO_GAINS)
     result = bench.run("--junitxml=junit.xml", "-n", workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*accepted alone, but not among 2 benchmarks (Holm-adjusted p 0.04, limit 0.025)*"])
+    result.stdout.fnmatch_lines(
+        ["*accepted alone, but not among 2 benchmarks (Holm-adjusted p 0.04, limit 0.025)*"]
+    )
     documents = {document["title"]: document for document in bench.index()}
     assert {document["verdict"] for document in documents.values()} == {"INCONCLUSIVE"}
     suite = suite_of(bench)

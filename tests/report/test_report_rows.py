@@ -9,7 +9,7 @@ import pytest
 import samples
 
 from pytest_optbench.core.verdicts import Reason
-from pytest_optbench.report import family, rows
+from pytest_optbench.report import family, figures, provenance, resources, rows, units
 from pytest_optbench.report.reasons import REASONS, explain
 
 
@@ -30,7 +30,7 @@ def test_every_reason_of_the_decision_has_a_sentence() -> None:
 )
 def test_the_question_is_stated_both_ways(goal: str, margin: float, text: str) -> None:
     """What had to be shown is stated as time and as ratio, for either goal."""
-    assert rows.target(samples.decision(goal=goal, margin=margin)) == text
+    assert figures.target(samples.decision(goal=goal, margin=margin)) == text
 
 
 def test_the_facts_of_a_decision() -> None:
@@ -97,11 +97,11 @@ def test_the_trials_are_numbered_from_one_and_outliers_named() -> None:
 def test_the_ratio_of_a_pair_is_the_one_the_estimate_sees() -> None:
     """The log ratio over micro-pairs counts, else the ratio of the times; above 1 is faster."""
     pair: dict[str, Any] = {"baseline_s": 2.0, "optimized_s": 1.0, "log_ratio": math.log(1 / 4)}
-    assert rows.pair_ratio(pair) == pytest.approx(4.0)
-    assert rows.pair_ratio(pair | {"log_ratio": None}) == 2.0
-    assert rows.pair_ratio(pair | {"log_ratio": 1e9}) == 2.0
-    assert rows.pair_ratio(pair | {"log_ratio": None, "optimized_s": None}) is None
-    assert rows.pair_ratio(pair | {"log_ratio": None, "optimized_s": 0.0}) is None
+    assert figures.pair_ratio(pair) == pytest.approx(4.0)
+    assert figures.pair_ratio(pair | {"log_ratio": None}) == 2.0
+    assert figures.pair_ratio(pair | {"log_ratio": 1e9}) == 2.0
+    assert figures.pair_ratio(pair | {"log_ratio": None, "optimized_s": None}) is None
+    assert figures.pair_ratio(pair | {"log_ratio": None, "optimized_s": 0.0}) is None
 
 
 @pytest.mark.parametrize(
@@ -139,41 +139,41 @@ METRICS = {
 def test_memory_metrics_and_overhead() -> None:
     """Memory is compared, metrics keep their units, overhead shows shares of the total."""
     doc = samples.decision()
-    assert rows.memory(doc)[0] == ("Peak", "800.00 MiB", "806.00 MiB", "100.75 %")
-    assert rows.memory(samples.not_equivalent()) == []
-    assert rows.metrics(doc)[1] == ("rows", "2791.2 rows/s", "11152.6 rows/s", "+300.00 %", "any", "n/a")
-    assert rows.metrics(samples.decision(metrics=METRICS)) == [
+    assert resources.memory(doc)[0] == ("Peak", "800.00 MiB", "806.00 MiB", "100.75 %")
+    assert resources.memory(samples.not_equivalent()) == []
+    assert resources.metrics(doc)[1] == ("rows", "2791.2 rows/s", "11152.6 rows/s", "+300.00 %", "any", "n/a")
+    assert resources.metrics(samples.decision(metrics=METRICS)) == [
         ("memory", "10.00 MiB", "25.00 MiB", "+150.00 %", "at most +20 %", "exceeded"),
         ("rows", "5", "5", "+0.00 %", "not at all", "kept"),
         ("rate", "2 1/s", "1.9 1/s", "-5.00 % [-7.00 %, -3.00 %]", "at most -5 %", "open: it straddles"),
         ("drift", "0", "n/a", "n/a", "at most ±10 %", "n/a"),
     ]
-    assert rows.metrics(samples.decision(metrics={"n": 7})) == [("n", "", "7", "", "", "")]
-    assert rows.overhead(doc)[3] == ("Timed", "183.6 s", "77.9 %")
-    assert rows.overhead(samples.decision(overhead={"timed_s": 1.0, "control_s": None})) == [
+    assert resources.metrics(samples.decision(metrics={"n": 7})) == [("n", "", "7", "", "", "")]
+    assert provenance.overhead(doc)[3] == ("Timed", "183.6 s", "77.9 %")
+    assert provenance.overhead(samples.decision(overhead={"timed_s": 1.0, "control_s": None})) == [
         ("Timed", "1.000 s", "n/a")
     ]
-    assert rows.overhead(samples.decision(overhead=None)) == []
+    assert provenance.overhead(samples.decision(overhead=None)) == []
 
 
 def test_settings_are_compact_and_bounded() -> None:
     """Lists are shown on one line, the plan as signs, long values cut."""
     table = dict(
-        rows.settings({"plan": [1, -1, 1], "looks": [10, 15], "x": "y" * 500, "n": None, "ü": ["é"]})
+        provenance.settings({"plan": [1, -1, 1], "looks": [10, 15], "x": "y" * 500, "n": None, "ü": ["é"]})
     )
     assert table["plan"] == "+-+"
     assert table["looks"] == "[10, 15]"
-    assert len(table["x"]) == rows.LONGEST_VALUE
+    assert len(table["x"]) == units.LONGEST_VALUE
     assert table["n"] == "n/a"
     assert table["ü"] == '["é"]'
-    assert rows.settings(None) == []
-    assert dict(rows.settings({"plan": "random"})) == {"plan": "random"}
+    assert provenance.settings(None) == []
+    assert dict(provenance.settings({"plan": "random"})) == {"plan": "random"}
 
 
 def test_code_and_equivalence() -> None:
     """Each arm names its file and line; a message about different results is shown."""
-    assert rows.code(samples.decision())[1][2] == "benchmarks/test_01_persistent_pool.py:52"
-    assert rows.code(samples.not_equivalent())[0] == ("baseline", "parse", "n/a", "n/a")
+    assert provenance.code(samples.decision())[1][2] == "benchmarks/test_01_persistent_pool.py:52"
+    assert provenance.code(samples.not_equivalent())[0] == ("baseline", "parse", "n/a", "n/a")
     assert rows.equivalence(samples.not_equivalent())[-1] == (
         "Message", "item 3 of the result differs: 1.0 against 2.0",
     )  # fmt: skip
@@ -181,7 +181,7 @@ def test_code_and_equivalence() -> None:
 
 def test_earlier_decisions_are_listed() -> None:
     """An earlier decision shows its verdict, reasons and interval."""
-    (row,) = rows.earlier(samples.inconclusive())
+    (row,) = provenance.earlier(samples.inconclusive())
     assert row == (
         "1", "2026-11-20T09:00:00Z", "REJECT", "below-threshold", "0.99 % = 1.010x",
         "0.20 % to 1.77 % = 1.002x to 1.018x", "10",

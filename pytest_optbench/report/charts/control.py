@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from .. import series
-from ..rows import noise_floor
+from ..figures import Doc, noise_floor
 from ..scale import span
 from ..units import both, percent, time_saved
 from . import panel, svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 
 def control_chart(doc: Doc) -> Chart | None:

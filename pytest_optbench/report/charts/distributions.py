@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from .. import series
-from ..rows import is_unpaired
+from ..figures import Doc, is_unpaired
 from ..scale import Axis, ticks
 from ..units import percent, seconds
 from . import svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 LOGARITHMIC = 8.0
 """Ratio of the longest to the shortest time from which the axis is logarithmic."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .. import series
+from ..figures import Doc
 from ..scale import Axis, ticks
 from ..units import percent
 from . import panel, svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 
 def drift_chart(doc: Doc) -> Chart | None:

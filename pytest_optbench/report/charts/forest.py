@@ -7,15 +7,13 @@ a close call at 5 % and a gain of a hundred times are both legible; its labels s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from ..rows import gain, part, target
+from ..figures import Doc, gain, part, target
 from ..scale import Axis
 from ..units import percent, time_saved
 from . import svg
-
-Doc = Mapping[str, Any]
 
 LINEAR: Final = 0.08
 """Log ratio up to which the axis is about linear."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .. import series
-from ..rows import target
+from ..figures import Doc, target
 from ..scale import Axis, decimals, ticks
 from ..units import both, percent, time_saved
 from . import svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 TOP = 26
 ROW = 46

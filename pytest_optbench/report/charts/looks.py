@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .. import series
+from ..figures import Doc
 from ..scale import Axis, span
 from ..units import percent, time_saved
 from . import panel, svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 
 def looks_chart(doc: Doc) -> Chart | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .. import series
-from ..rows import gain, gain_interval, target
+from ..figures import Doc, gain, gain_interval, target
 from ..scale import Axis, span
 from ..units import both, percent, time_saved
 from . import panel, svg
 from .svg import Chart, Key
-
-Doc = Mapping[str, Any]
 
 
 def pairs_chart(doc: Doc) -> Chart | None:
