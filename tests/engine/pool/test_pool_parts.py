@@ -1,20 +1,16 @@
-"""The pool's pure parts: chunking, estimates, CPU counting, settings, frames, regions, failures, recovery."""
+"""The pool's pure parts: chunking, memory, frames, regions, failures, recovery."""
 
-import io
 import os
 import pickle
 import subprocess
 import sys
-import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optengine import EngineSettings, TaskError, TaskFailure, errors
+from optengine import TaskError, TaskFailure, errors
 from optengine.chunking import CAP, TaskTime, chunk_size
-from optengine.config import load_settings
-from optengine.cpus import cgroup_cpu_quota, default_workers, thread_caps, usable_cpus
 from optengine.errors import ConfigurationError
 from optengine.pool.batch import ListBatch, StreamBatch
 from optengine.pool.failure import KINDS
@@ -23,7 +19,6 @@ from optengine.pool.memory import MemoryLimit, host_memory, parse_bytes, parse_l
 from optengine.pool.protocol import Chunk, FrameReader, Results, Revoke, Stop, decode, encode, mark, unmark
 from optengine.pool.recovery import RestartBudget, how_it_ended, split
 from optengine.pool.regions import RegionCopier, RegionMapper, RegionWriter, anonymous_file
-from optengine.progress import Estimate, Progress, bar_class
 
 # ---- chunking
 
@@ -65,193 +60,6 @@ def test_task_time_forgets_the_first_measurement():
     assert time.seconds == pytest.approx(0.01 + 0.3 * 0.01)
     time.observe(1.0, 0)
     assert time.observations == 3
-
-
-# ---- progress
-
-
-def test_eta_of_equal_tasks_is_exact():
-    """With one task per second, the remaining time is the remaining number, at every moment."""
-    estimate = Estimate(100, now=0.0)
-    assert estimate.state(0, 0, 0.0).eta_s is None
-    for second in range(1, 100):
-        state = estimate.state(second - 1, 1, float(second))
-        assert state.eta_s == pytest.approx(100 - second)
-        assert state.rate == pytest.approx(1.0)
-    assert estimate.state(99, 1, 100.0).eta_s == 0
-
-
-def test_eta_is_within_a_tenth_after_a_fifth_of_a_noisy_run():
-    """Tasks of 0.5 to 1.5 s: from 20 % of the run on, the estimated end is within 10 % of the run's length."""
-    import random
-
-    generator = random.Random(5)
-    ends, now = [], 0.0
-    for _ in range(500):
-        now += generator.uniform(0.5, 1.5)
-        ends.append(now)
-    estimate = Estimate(500, now=0.0)
-    for done, moment in enumerate(ends, 1):
-        state = estimate.state(done, 0, moment)
-        if done >= 100:
-            assert abs(moment + state.eta_s - ends[-1]) < 0.1 * ends[-1]
-
-
-def test_eta_follows_a_change_of_pace():
-    """When tasks become ten times slower the estimate moves towards the new pace."""
-    estimate = Estimate(200, now=0.0)
-    for second in range(1, 101):
-        estimate.state(second, 0, second * 0.1)
-    before = estimate.state(100, 0, 10.0).eta_s
-    for second in range(1, 11):
-        after = estimate.state(100 + second, 0, 10.0 + second).eta_s
-    assert before == pytest.approx(10.0, rel=0.05)
-    assert after > 2 * before
-
-
-def test_time_in_which_nothing_arrives_counts():
-    """Between two arrivals the remaining time runs down with the clock."""
-    estimate = Estimate(10, now=0.0)
-    estimate.state(5, 0, 5.0)
-    assert estimate.state(5, 0, 5.5).eta_s == pytest.approx(4.5)
-
-
-def test_progress_is_silent_without_a_terminal(capfd):
-    """Asked for a bar while standard error is no terminal, nothing is written and nobody polls."""
-    with Progress(3, True) as shown:
-        assert shown.interval_s is None
-        shown.update(3, 0)
-    assert capfd.readouterr().err == ""
-
-
-def test_a_bar_leaves_no_thread_behind():
-    """After a bar was shown this process has no thread more, so a pool may still fork its workers."""
-    before = threading.enumerate()
-    with bar_class()(total=2, file=io.StringIO()) as shown:
-        shown.update(2)
-    assert threading.enumerate() == before
-
-
-def test_progress_shows_a_bar_on_a_terminal():
-    """On a terminal the bar shows counts and failures."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    code = "from optengine.progress import Progress\nwith Progress(3, True) as shown: shown.update(2, 1)\n"
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs) as child:
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 4096):
-                shown += part
-        except OSError:
-            pass
-        assert child.wait() == 0
-    os.close(ours)
-    assert b"3/3" in shown
-    assert b"1 failed" in shown
-
-
-# ---- CPUs
-
-
-def write_cgroup(folder, **files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
-
-
-def test_cgroup_quota_v2(tmp_path):
-    """The tightest cpu.max from the own cgroup up to the root counts; "max" is no limit."""
-    listing = tmp_path / "listing"
-    listing.write_text("0::/outer/inner\n")
-    write_cgroup(tmp_path / "outer" / "inner", cpu__max="max 100000\n")
-    assert cgroup_cpu_quota(root=tmp_path, listing=listing) is None
-    write_cgroup(tmp_path / "outer", cpu__max="150000 100000\n")
-    assert cgroup_cpu_quota(root=tmp_path, listing=listing) == 1.5
-
-
-def test_cgroup_quota_v1(tmp_path):
-    """cpu.cfs_quota_us over its period, from the controller's own hierarchy; -1 is no limit."""
-    listing = tmp_path / "listing"
-    listing.write_text("4:memory:/job\n3:cpu,cpuacct:/job\n")
-    job = tmp_path / "cpu" / "job"
-    write_cgroup(job, cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
-    assert cgroup_cpu_quota(root=tmp_path, listing=listing) is None
-    write_cgroup(job, cpu__cfs_quota_us="250000")
-    assert cgroup_cpu_quota(root=tmp_path, listing=listing) == 2.5
-
-
-def test_cgroup_quota_survives_nonsense(tmp_path):
-    """Missing and malformed files mean no limit."""
-    assert cgroup_cpu_quota(root=tmp_path, listing=tmp_path / "missing") is None
-    listing = tmp_path / "listing"
-    listing.write_text("0::/\n2:freezer:/x\n")
-    write_cgroup(tmp_path, cpu__max="what is this")
-    assert cgroup_cpu_quota(root=tmp_path, listing=listing) is None
-
-
-def test_default_workers_are_within_the_affinity():
-    """Never more workers than CPUs this process may use, never none."""
-    assert 1 <= default_workers() <= usable_cpus() <= len(os.sched_getaffinity(0))
-
-
-def test_thread_caps_leave_the_users_choice_alone():
-    """Variables the user set are not overridden."""
-    caps = thread_caps(2, {"OMP_NUM_THREADS": "8"})
-    assert "OMP_NUM_THREADS" not in caps
-    assert caps["OPENBLAS_NUM_THREADS"] == "2"
-
-
-# ---- settings
-
-
-def test_settings_come_from_the_environment(monkeypatch):
-    """Every OPTENGINE_ variable is read, with units and lists understood."""
-    for name, value in {
-        "PERSISTENT_POOL": "false",
-        "MAX_WORKERS": "3",
-        "START_METHOD": "spawn",
-        "TASK_TIMEOUT": "2.5",
-        "MEMORY_LIMIT": "1.5 GB",
-        "MAX_ATTEMPTS": "4",
-        "PRELOAD": "json, math",
-    }.items():
-        monkeypatch.setenv(f"OPTENGINE_{name}", value)
-    settings = load_settings()
-    assert (settings.persistent_pool, settings.max_workers, settings.start_method) == (False, 3, "spawn")
-    assert (settings.task_timeout, settings.memory_limit, settings.max_attempts) == (2.5, 3 << 29, 4)
-    assert settings.preload == ("json", "math")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MAX_WORKERS", "many"),
-        ("MAX_WORKERS", "0"),
-        ("START_METHOD", "thread"),
-        ("MEMORY_LIMIT", "much"),
-        ("TASK_TIMEOUT", "-1"),
-        ("PERSISTENT_POOL", "perhaps"),
-    ],
-)
-def test_a_wrong_variable_is_named(monkeypatch, name, value):
-    """The error names the variable, its value and the cure."""
-    monkeypatch.setenv(f"OPTENGINE_{name}", value)
-    with pytest.raises(
-        ConfigurationError, match=rf"OPTENGINE_{name} \(.*\) cannot be '{value}'.*correct or unset it"
-    ):
-        load_settings()
-
-
-def test_an_empty_variable_counts_as_unset(monkeypatch):
-    """An empty string leaves the default in force."""
-    monkeypatch.setenv("OPTENGINE_MAX_WORKERS", "")
-    assert load_settings() == EngineSettings()
 
 
 # ---- memory
