@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..measure.errors import MeasureError
-from . import spawner
+from . import adopting, spawner
 from .command import Command
 
 _END_S = 10.0
@@ -55,8 +55,9 @@ class Spawner:
     def __enter__(self) -> Self:
         """Start the spawner in a session of its own, out of reach of the terminal's Ctrl-C."""
         self._folder = Path(tempfile.mkdtemp(prefix="optbench-run-"))
+        python = (sys.executable, "-I", "-S")
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(spawner.__file__), str(self._folder)],
+            [*python, str(adopting.__file__), *python, str(spawner.__file__), str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

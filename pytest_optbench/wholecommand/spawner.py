@@ -1,6 +1,9 @@
 """The program that starts commands and reads the clocks around them, run as a process of its own.
 
-    python -I -S spawner.py FOLDER
+    python -I -S adopting.py python -I -S spawner.py FOLDER
+
+Started like this it adopts what a command leaves behind, in whatever session or group that is: all its descendants
+are the command's doing, and none outlives the run.
 
 One JSON object a line on standard input is one run; one a line on standard output is its outcome. Request: ``program``,
 ``words``, ``environment``, ``cwd``, ``stdout`` and ``stderr`` (paths), ``limit_s``, ``sample`` (also watch memory).
@@ -82,17 +85,11 @@ def run(request: dict[str, Any], null: int) -> dict[str, Any]:
             setsigmask=[],
             setsigdef=_RESET,
         )
-        reaped = False
         try:
             ended, tree = wait(pid, began, request["limit_s"], request["sample"])
-            left = len(group(pid)) - 1 if request["sample"] and ended else 0
-            os.killpg(pid, signal.SIGKILL)  # not reaped yet, so the number is still this group's
-            _, status, used = os.wait4(pid, 0)
-            reaped = True
+            left = sum(map(alive, descendants())) if request["sample"] and ended else 0
         finally:
-            if not reaped:
-                os.killpg(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+            status, used = end(pid)
         digest = hashlib.sha256()
         os.lseek(out, 0, os.SEEK_SET)
         size = 0
@@ -105,7 +102,7 @@ def run(request: dict[str, Any], null: int) -> dict[str, Any]:
             "cpu_s": used.ru_utime + used.ru_stime,
             "peak_bytes": used.ru_maxrss * 1024,
             "tree_bytes": tree,
-            "left": max(left, 0),
+            "left": left,
             "timed_out": ended is None,
             "digest": digest.hexdigest(),
             "size": size,
@@ -136,34 +133,61 @@ def wait(pid: int, began: int, limit_s: float, sample: bool) -> tuple[int | None
             if left_ms <= 0:
                 return None, peak or None
             if sample:
-                peak = max(peak, sum(memory(member) for member in tree(pid)))
+                peak = max(peak, sum(map(memory, descendants())))
     finally:
         os.close(handle)
 
 
-def tree(pid: int) -> list[int]:
-    """Return the process and its descendants, from the kernel's lists of children."""
-    found = [pid]
+def end(pid: int) -> tuple[int, Any]:
+    """End the command with everything it started; return its status and the resources it used.
+
+    What is ended leaves its own children to be adopted, so it may take as many rounds as there are generations.
+    """
+    os.killpg(pid, signal.SIGKILL)  # not reaped yet, so the number is still this group's
+    _, status, used = os.wait4(pid, 0)
+    while True:
+        reap()
+        if not sum(killed(member) for member in descendants() if alive(member)):
+            return status, used
+        time.sleep(0.001)
+
+
+def killed(pid: int) -> bool:
+    """Send SIGKILL; return whether that was possible: a program may have changed its user."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return False
+    return True
+
+
+def reap() -> None:
+    """Take note of all adopted processes that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        pass
+
+
+def descendants() -> list[int]:
+    """Return all processes below this one, dead ones that nobody reaped included."""
+    found = [os.getpid()]
     for parent in found:
         try:
             for task in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see read
                 found += map(int, read(f"/proc/{parent}/task/{task}/children").split())
         except OSError:
             continue
-    return found
+    return found[1:]
 
 
-def group(pid: int) -> list[int]:
-    """Return the processes of the group, the leader among them."""
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - see read
-        if name.isdigit():
-            try:
-                if os.getpgid(int(name)) == pid:
-                    found.append(int(name))
-            except OSError:
-                continue
-    return found
+def alive(pid: int) -> bool:
+    """Return whether a process still runs: one that ended stays in the lists until its parent asks."""
+    try:
+        return read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def memory(pid: int) -> int:

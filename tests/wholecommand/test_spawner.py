@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from pytest_optbench.wholecommand import adopting, spawner
+
 
 class Talk:
     """One spawner, spoken to line by line."""
@@ -20,8 +22,9 @@ class Talk:
     def __init__(self, folder: Path, cwd: Path) -> None:
         self.folder, self.cwd = folder, cwd
         folder.mkdir()
+        python = (sys.executable, "-I", "-S")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pytest_optbench.wholecommand.spawner", str(folder)],
+            [*python, str(adopting.__file__), *python, str(spawner.__file__), str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -91,6 +94,18 @@ def test_the_limit_ends_the_group(talk: Talk) -> None:
     seen = talk.ask("sh", "-c", "sleep 87.5 & sleep 87.5", limit_s=0.2)
     assert (seen["timed_out"], seen["status"]) == (True, -9)
     assert not [p for p in psutil.process_iter(["cmdline"]) if "87.5" in (p.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("ends", ["sleep 300.25", "true"])
+def test_what_leaves_its_session_is_ended_too(talk: Talk, ends: str) -> None:
+    """A program of ``setsid``, and a daemon without living parent, end with the command, at the limit or before."""
+    daemon = "sh -c 'setsid setsid sleep 300.25 & setsid -f sleep 300.25'"
+    seen = talk.ask("sh", "-c", f"{daemon}; sleep 0.2; {ends}", limit_s=1.0, sample=True)
+    assert seen["timed_out"] is (ends != "true")
+    assert seen["left"] == (2 if ends == "true" else 0)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "300.25" in (p.info["cmdline"] or [])]
+    assert psutil.Process(talk.process.pid).children(recursive=True) == []
+    assert talk.ask("true")["status"] == 0
 
 
 def test_the_tree_is_watched(talk: Talk) -> None:

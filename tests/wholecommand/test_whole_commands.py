@@ -136,7 +136,9 @@ def test_memory_too_small_to_be_told_is_not_within_its_margin(optbench: Run) -> 
         "--title=Small",
     ]
     status, _, _, documents = optbench(*arguments, "--max-memory=10%", "--max-time=20")
-    assert (status, documents[0]["verdict"], documents[0]["reasons"]) == (1, "INCONCLUSIVE", ["memory-open"])
+    assert (status, documents[0]["verdict"]) == (1, "INCONCLUSIVE")
+    # By design the A/A control finds the baseline different from itself in one run of a hundred.
+    assert documents[0]["reasons"] in (["memory-open"], ["noisy-control"])
     assert documents[0]["metrics"]["memory"]["verdict"] == "open"
     (found,) = [d for d in documents[0]["diagnostics"] if d["code"] == "memory-floor"]
     assert found["message"].startswith("max_memory cannot be judged: the baseline needs less than ")
@@ -181,10 +183,10 @@ def test_several_candidates_share_one_baseline(optbench: Run) -> None:
 
 
 def test_a_command_that_never_ends_is_ended(optbench: Run) -> None:
-    """The time limit ends the command with all it started; nothing stays behind."""
+    """The time limit ends the command with all it started, also in another session; nothing stays behind."""
     marker = "86.125"
     _, out, _, documents = optbench(
-        "--baseline=true", f"--optimized=sh -c 'sleep {marker} & sleep {marker}'", "--max-time=0.2"
+        "--baseline=true", f"--optimized=sh -c 'setsid -f sleep {marker} & sleep {marker}'", "--max-time=0.2"
     )
     assert documents[0]["verdict"] == "INCONCLUSIVE"
     assert documents[0]["reasons"] == ["time-limit"]
@@ -198,11 +200,11 @@ def test_nothing_is_left_when_it_is_ended(tmp_path: Path, number: signal.Signals
     marker = f"86.{number.value}"
     asking = subprocess.Popen(
         [sys.executable, "-c", "from pytest_optbench.cli import main; main()", "run", "--baseline=true",
-         f"--optimized=sh -c 'sleep {marker} & sleep {marker}'"],
-        cwd=tmp_path, stderr=subprocess.PIPE,
+         f"--optimized=sh -c 'sleep {marker} & setsid -f sleep {marker}; setsid -w sleep {marker}'"],
+        cwd=tmp_path, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": ""},
     )  # fmt: skip
     try:
-        _until(lambda: len(_sleeping(marker)) == 2)
+        _until(lambda: len(_sleeping(marker)) == 3)
         asking.send_signal(number)
         _, said = asking.communicate(timeout=60)
         _until(lambda: not _sleeping(marker))
