@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pytest_optbench.core.classic import paired_t
+from pytest_optbench.core.findings import Finding
+from pytest_optbench.core.pairs import Pairs
 
 FEWEST = 4
 _EXCLUDES_AT = 0.01
@@ -54,3 +56,14 @@ def aa_control(log_ratios: ArrayLike) -> Control | None:
         noise_floor=math.expm1(half95),
         n=len(d),
     )
+
+
+def control_findings(pairs: Pairs, control: Control | None) -> tuple[Finding, ...]:
+    """Return the finding that there is no control although usable times were measured."""
+    if control is not None or not len(pairs) or pairs.problem:
+        return ()
+    words = (
+        f"the noise floor was not measured: the baseline must be compared with itself at least {FEWEST} times, "
+        f"{len(pairs)} pairs gave {np.isfinite(pairs.control).sum()} usable comparisons; measure more pairs"
+    )
+    return (Finding("no-control", "warn", words),)

@@ -93,15 +93,14 @@ def criteria(
             )
         )
     rows.append(_equivalence_row(equivalence))
-    if control is not None:
-        rows.append(
-            Criterion(
-                "A/A control",
-                "99 % interval contains 1",
-                f"[{times(control.ci_low)}, {times(control.ci_high)}]",
-                control.clean,
-            )
+    rows.append(
+        Criterion(
+            "A/A control",
+            "99 % interval contains 1",
+            f"[{times(control.ci_low)}, {times(control.ci_high)}]" if control else "not measured",
+            control.clean if control else None,
         )
+    )
     rows += [
         Criterion(
             result.metric.name, metric_requirement(result), metric_change(result), result.outcome == "within"

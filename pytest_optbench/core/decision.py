@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_optbench.core.arrays import FloatArray, scalar
 from pytest_optbench.core.classic import TTest, paired_t, welch_t
-from pytest_optbench.core.control import Control, aa_control
+from pytest_optbench.core.control import Control, aa_control, control_findings
 from pytest_optbench.core.criteria import Criterion, Evidence, criteria, metric_line
 from pytest_optbench.core.diagnose import diagnose, order_effect, tied_share
 from pytest_optbench.core.distributions import t_critical, t_upper
@@ -248,6 +248,7 @@ def decide(
             needed = pairs_needed(effect.theta, effect.se, len(pairs), goal.log_threshold, schedule.level)
     elif pairs.problem:
         findings = (Finding("invalid-measurement", "error", pairs.problem),)
+    findings = (*findings, *control_findings(pairs, control))
     return Decision(
         goal=goal,
         schedule=schedule,
@@ -335,6 +336,7 @@ def _blocking(
         (Reason.INVALID_MEASUREMENT, len(pairs) >= MIN_PAIRS and effect is None),
         (Reason.CLOCK_RESOLUTION, coarse or tied),
         (Reason.NOISY_CONTROL, control is not None and not control.clean),
+        (Reason.NO_CONTROL, control is None and effect is not None and len(pairs) >= MIN_PAIRS),
     )
     return tuple(reason for reason, applies in found if applies)
 

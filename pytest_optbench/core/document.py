@@ -7,6 +7,7 @@ data does not know: title, code, environment, timing of the run.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_optbench.core.classic import TTest
@@ -71,8 +72,10 @@ def decision_document(decision: Decision) -> dict[str, Any]:
             "message": decision.equivalence.message,
         },
         "pairs": [
-            trial_document(trial, weight)
-            for trial, weight in zip(decision.pairs.trials, weights, strict=True)
+            trial_document(replace(trial, control=control_of_trial), weight)
+            for trial, control_of_trial, weight in zip(
+                decision.pairs.trials, decision.pairs.controls, weights, strict=True
+            )
         ],
         "looks": [_look(seen) for seen in decision.looks],
         "pairs_needed": decision.pairs_needed,

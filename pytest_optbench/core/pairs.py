@@ -2,7 +2,8 @@
 
 A trial of a short workload holds many micro-pairs ("runs"); its log ratio is the mean of two medians, one
 per order, so that an effect of running second cancels inside the trial. Its A/A control comes from the
-baseline runs of the very same trial, so it costs no extra run.
+baseline runs of the very same trial, so it costs no extra run. Where a trial is a single run it comes from
+the baseline runs of two successive trials, which costs none either and is an upper estimate of the noise.
 """
 
 from __future__ import annotations
@@ -210,12 +211,18 @@ class Pairs:
 
     @property
     def control(self) -> FloatArray:
-        """The A/A log ratios: those of the trials, or of adjacent trials where a trial is a single run."""
-        own = [value for trial in self.trials for value in trial.control]
-        if not own:
-            labels = np.random.default_rng(_CONTROL_SEED)  # the same record must give the same control
-            own = list(adjacent_control(self.baseline_s.tolist(), labels))
-        return np.array(own, dtype=np.float64)
+        """The A/A log ratios of all trials, see `controls`."""
+        return np.array([value for values in self.controls for value in values], dtype=np.float64)
+
+    @property
+    def controls(self) -> tuple[tuple[float, ...], ...]:
+        """The A/A log ratios by trial: its own; where no trial has any, every second one's with the one before."""
+        own = tuple(trial.control for trial in self.trials)
+        if any(own):
+            return own
+        labels = np.random.default_rng(_CONTROL_SEED)  # the same record must give the same control
+        across = adjacent_control(self.baseline_s.tolist(), labels)
+        return tuple((across[i // 2],) if i % 2 else () for i in range(len(self.trials)))
 
     @property
     def problem(self) -> str | None:

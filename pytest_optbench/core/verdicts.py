@@ -35,6 +35,7 @@ class Reason(StrEnum):
     MEMORY_OPEN = "memory-open"
     METRIC_OPEN = "metric-open"
     NOISY_CONTROL = "noisy-control"
+    NO_CONTROL = "no-control"
     EQUIVALENCE_ERROR = "equivalence-error"
     TIME_LIMIT = "time-limit"
     QUICK = "quick"
@@ -85,6 +86,7 @@ EXPLANATION: dict[Reason, str] = {
     Reason.TOO_FEW_PAIRS: "fewer than 10 pairs were measured",
     Reason.TIME_LIMIT: "the time limit (max-time) came before enough pairs; raise it, or let each call do less work",
     Reason.NOISY_CONTROL: "the baseline differs from itself, so the machine cannot be trusted now",
+    Reason.NO_CONTROL: "the baseline was hardly compared with itself, so the noise floor is unknown",
     Reason.INVALID_MEASUREMENT: "the times are not usable (missing, not positive, or without any spread)",
     Reason.CLOCK_RESOLUTION: "the clock is too coarse for these times; let each call do more work",
     Reason.ARM_RAISED: "an arm raised an exception or its command failed, so there is nothing to compare",

@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 NOT_JUDGED: Final = frozenset(
     {
         "quick", "time-limit", "arm-raised", "too-few-pairs", "invalid-measurement", "clock-resolution",
-        "noisy-control", "equivalence-error", "not-equivalent",
+        "noisy-control", "no-control", "equivalence-error", "not-equivalent",
     }
 )  # fmt: skip
 """Reasons that settle a decision whatever the measured pairs say."""

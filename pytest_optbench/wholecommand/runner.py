@@ -144,6 +144,9 @@ class CommandRunner:
             + ("" if self._own_hash_seed else f", {HASH_SEED}"),
             "start_up_s": self.start_up_s,
             "setup": self._setup.shown if self._setup else None,
+            "control": "baseline runs of one pair"
+            if self.micro_pairs > 1
+            else "baseline runs of two neighbouring pairs, as a pair has one: an upper estimate of the noise",
             "output": "stdout and stderr go to files, stdin is empty",
             "hard_limit": f"a command is ended, with its group, {self._limit.hard_seconds:g} s after the start",
         }

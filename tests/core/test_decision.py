@@ -231,6 +231,28 @@ def test_noisy_control_forbids_any_verdict(pairs_of):
     assert 0 < healthy.control.noise_floor < 0.01
 
 
+def test_an_unknown_noise_floor_forbids_any_verdict(pairs_of):
+    """With too few A/A values nothing is accepted; reason, finding and criterion say so."""
+    trials = pairs_of("clean").trials
+    few = Pairs.from_trials([replace(t, control=(0.001,) if t.index < 3 else ()) for t in trials])
+    decision = decided(few)
+    assert (decision.verdict, decision.reasons) == (Verdict.INCONCLUSIVE, (Reason.NO_CONTROL,))
+    (finding,) = [found for found in decision.diagnostics if found.code == "no-control"]
+    assert "at least 4 times, 10 pairs gave 3 usable comparisons" in finding.message
+    assert [(row.actual, row.passed) for row in decision.criteria if row.name == "A/A control"] == [
+        ("not measured", None)
+    ]
+
+
+def test_single_runs_have_a_control_across_pairs(pairs_of, noisy_pairs):
+    """Where a pair is one run of each arm, every second pair records the A/A ratio with the one before."""
+    document = decided(pairs_of("clean")).document()
+    assert [len(pair["control"]) for pair in document["pairs"]] == [0, 1] * 5
+    assert document["control"]["n"] == 5
+    short = decide(noisy_pairs(7, 0.06, 0.03, seed=2), PLAN, (), GOAL, reasons=["quick"])
+    assert "no-control" in [found.code for found in short.diagnostics]
+
+
 def test_time_limit_between_looks(noisy_pairs):
     """Pairs beyond the last look taken are shown, not judged."""
     pairs = noisy_pairs(12, 0.06, 0.03, seed=2)
