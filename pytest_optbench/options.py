@@ -339,6 +339,10 @@ def _consistent(chosen: dict[str, Any]) -> Settings:
             f"--optbench-trials: at least {MIN_TRIALS} pairs are needed for a verdict, received {trials}; "
             "add --optbench-quick for a look that never ACCEPTs"
         )
+    if trials < QUICK_TRIALS:
+        raise OptionError(
+            f"--optbench-trials: a quick run needs at least {QUICK_TRIALS} pairs, received {trials}"
+        )
     if "max_trials" not in chosen:
         chosen["max_trials"] = max(DEFAULT_MAX_TRIALS, trials)
     if chosen["max_trials"] < trials:

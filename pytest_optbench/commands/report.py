@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    """Write every document and the index; 1 when a file had to be left out; raises `StoreError`."""
+    """Write every document and the index; 1 without decisions or when a file had to be left out; raises `StoreError`."""
     from ..report import write_decision, write_index, write_pictures
     from ..report.templating import check_templates
     from ..store.errors import StoreError
@@ -28,7 +28,15 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     if not folder.is_dir():
         raise StoreError(f"the report folder must exist, received {str(folder)!r}; name another")
     check_templates(templates)
-    decisions = read_folder(folder).ordered()
+    found = read_folder(folder)
+    decisions = found.ordered()
+    if not decisions:
+        for warning in found.warnings:
+            err.write(f"optbench: warning: {warning}\n")
+        err.write(
+            f"optbench: a report folder must hold decisions, received {str(folder)!r}, which holds none\n"
+        )
+        return 1
     for document in decisions:
         write_decision(folder, document, templates)
     index = write_index(folder, templates)

@@ -116,7 +116,15 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'optengine' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    try:
+        value = getattr(import_module(home), name)
+    except ImportError as error:
+        from optengine._optional import missing_engine
+
+        missing = missing_engine(f"optengine.{name}", error)
+        if missing is None:
+            raise
+        raise missing from None
     globals()[name] = value
     return value
 

@@ -11,12 +11,12 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import IO
 
 from optengine import __version__
+from optengine._optional import missing_engine
 
-#: Command, the module that implements it, and its line of help. Missing modules are left out.
+#: Command, the module that implements it, and its line of help.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("validate", "optengine.rules.cli", "check a folder with a rule set"),
     ("rules-bench", "optengine.rules.bench_cli", "measure the validator: modes, grouping, worker counts"),
@@ -25,21 +25,12 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _exists(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """The parser; only *command* gets its options, the others are listed by name."""
     parser = argparse.ArgumentParser(prog="optengine", description="Parallel engine: commands.")
     parser.add_argument("--version", action="version", version=f"optengine {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module, text in COMMANDS:
-        if not _exists(module):
-            continue
         if name == command:
             import_module(module).add_parser(subparsers)
         else:
@@ -54,12 +45,15 @@ def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             args = _parser(command).parse_args(list(argv))
+        status: int = import_module(known[args.command]).run(args, out, err)
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 2
     except ImportError as error:
-        err.write(f"optengine {command}: {error}. Install the extra it needs: pytest-optbench[engine].\n")
+        missing = missing_engine(f"optengine {command}", error)
+        if missing is None:
+            raise
+        err.write(f"{missing}\n")
         return 2
-    status: int = import_module(known[args.command]).run(args, out, err)
     return status
 
 

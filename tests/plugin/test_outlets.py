@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from plugin_bench import FASTER, UNCHANGED, Bench
@@ -92,6 +93,14 @@ def test_reports_are_written_again_from_their_json(bench: Bench) -> None:
     assert "broken.json" in err.getvalue()
     assert run(["report", str(bench.folder / "nothing")], out, err) == 1
     assert "the report folder must exist" in err.getvalue()
+
+
+def test_a_folder_without_decisions_is_no_report_folder(tmp_path: Path) -> None:
+    """`optbench report` on a wrong folder fails and leaves nothing in it."""
+    out, err = io.StringIO(), io.StringIO()
+    assert run(["report", str(tmp_path)], out, err) == 1
+    assert "a report folder must hold decisions" in err.getvalue()
+    assert not list(tmp_path.iterdir())
 
 
 def test_reason_codes_are_explained() -> None:

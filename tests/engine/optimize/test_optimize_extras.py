@@ -46,6 +46,35 @@ def test_a_missing_package_names_its_extra(package: str, statement: str, feature
     assert f"pip install 'pytest-optbench[{extra}]'" in error
 
 
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("pydantic", "PersistentWorkerPool"), ("pyarrow", "SharedFrame"), ("pydantic", "ParallelOptimizer")],
+)
+def test_the_core_install_names_the_extra_engine(package: str, name: str) -> None:
+    """Without the engine's packages its names end in one error that says what to install."""
+    program = f"import sys\nsys.modules[{package!r}] = None\nfrom optengine import {name}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert f"optengine.{name} needs the package {package!r}, which is not installed" in done.stderr
+    assert done.stderr.endswith("install it with: pip install 'pytest-optbench[engine]'\n")
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("pydantic", "optimize json:loads --space space.toml"),
+        ("pyarrow", "sweep data.csv --strategy json:loads --grid x=1"),
+    ],
+)
+def test_a_command_of_the_core_install_names_the_extra_engine(package: str, arguments: str) -> None:
+    """A command whose packages are missing is wrong usage with a cure, neither unknown nor a traceback."""
+    program = f"import sys\nsys.modules[{package!r}] = None\nfrom optengine.cli import main\nsys.exit(main())"
+    command = [sys.executable, "-c", program, *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    named = f"optengine {arguments.split()[0]} needs the package {package!r}, which is not installed; "
+    assert done.stderr == f"{named}install it with: pip install 'pytest-optbench[engine]'\n"
+    assert done.returncode == 2
+
+
 def test_everything_else_works_without_optional_packages() -> None:
     """Grid, random, genetic and BOHB searches, the serial and the local backend need none of them."""
     program = f"""
