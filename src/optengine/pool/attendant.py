@@ -3,6 +3,9 @@
 It sends results that have waited a few milliseconds, takes part in reading the socket while the main thread is busy
 (so tasks can be taken back), and ends the worker with all its children as soon as the parent is gone. While the worker
 idles it sleeps without a timer; the main thread sees the parent's end itself then.
+
+Each look costs the task its turn at the interpreter lock twice over, so looks that find nothing to send become rarer:
+a result waits at most as long as there was nothing to send before it, and never longer than the slowest tick.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 # A real-time signal, so that tasks keep SIGUSR1 and SIGUSR2 for themselves.
 DUMP_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 _TICK_MS = 5
+_SLOWEST_TICK_MS = 80
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 _QUIET_TICKS = 20
 
@@ -48,13 +52,15 @@ def _attend(worker: Worker) -> None:
             return
         _leave()
     quiet = 0
+    tick_ms = _TICK_MS
     while True:
-        events = poller.poll(_TICK_MS)
+        events = poller.poll(tick_ms)
         if worker.leaving:
             return
         if events and events[0][1] & (_GONE | select.POLLNVAL) and not worker.idle:
             _leave()
         if worker.idle:
+            tick_ms = _TICK_MS
             quiet += 1
             if quiet > _QUIET_TICKS:
                 worker.wake.clear()
@@ -72,8 +78,10 @@ def _attend(worker: Worker) -> None:
                 worker.reading.release()
         elif events:
             time.sleep(_TICK_MS / 1e3)
-        if worker.unsent:
-            worker.flush()
+        if worker.unsent and worker.flush():
+            tick_ms = _TICK_MS
+        elif not events:
+            tick_ms = min(2 * tick_ms, _SLOWEST_TICK_MS)
 
 
 def _leave() -> NoReturn:

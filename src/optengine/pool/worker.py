@@ -272,15 +272,14 @@ class Worker:
 
     # ---- results
 
-    def flush(self) -> None:
-        """Send every buffered result. Called by both threads."""
+    def flush(self) -> bool:
+        """Send every buffered result; return whether there was anything to send. Called by both threads."""
         with self.sending:
             runs = []
             for run in list(self.unsent):
                 ended = run.ended
-                count = len(run.values)
-                values = run.values[:count]
-                del run.values[:count]
+                values = run.values[:]
+                del run.values[: len(values)]
                 if ended:
                     self.unsent.remove(run)
                 if values or ended:
@@ -289,11 +288,12 @@ class Worker:
             self._last_flush = time.monotonic()
             released = self.inbox.drain()
             if not runs and not released:
-                return
+                return False
             try:
                 self.channel.sendall(encode(Results(runs, released)))
             except OSError:
                 self.stopping = True
+            return True
 
 
 _by_value = False

@@ -1,6 +1,7 @@
 """Module-level tasks the pool's tests send to workers."""
 
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,22 @@ def raise_at_three(number):
     if number == 3:
         raise KeyError("three")
     return number
+
+
+def switches_while_computing(seconds):
+    """How often this thread gave up the processor of its own accord while it computed."""
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+
+def compute_or_wait(what):
+    """Compute for so many seconds, or wait until the file of this name is there."""
+    if isinstance(what, str):
+        return wait_for_file(what)
+    return switches_while_computing(what)
 
 
 def sleep_then_return(seconds):
@@ -266,3 +283,46 @@ class ForbidsForks(Handle):
                 raise RuntimeError("forks are forbidden here")
 
         sys.addaudithook(refuse)
+
+
+class ExitsWhenPickled:
+    """Pickling it ends the program."""
+
+    def __reduce__(self):
+        sys.exit(3)
+
+
+class ExitsWhenRebuilt:
+    """Unpickling it ends the program."""
+
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+class ErrorThatExitsWhenRebuilt(Exception):
+    """An exception that ends the program when it is unpickled."""
+
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+def one_that_exits_when_rebuilt(number):
+    """Its argument, but for 5 an object that cannot be rebuilt."""
+    return ExitsWhenRebuilt() if number == 5 else number
+
+
+def raise_one_that_exits_when_rebuilt(number):
+    """Raises for 5, returns its argument otherwise."""
+    if number == 5:
+        raise ErrorThatExitsWhenRebuilt("five")
+    return number
+
+
+def write_nonsense_at_five(number):
+    """Its argument, but for 5 it writes a frame of nonsense to every socket of its process and leaves."""
+    if number == 5:
+        for entry in Path("/proc/self/fd").iterdir():
+            if entry.is_socket():
+                os.write(int(entry.name), (7).to_bytes(4, "little") + b"garbage")
+        time.sleep(60)
+    return number

@@ -140,3 +140,18 @@ def test_a_time_out_in_a_chunk_costs_only_its_task(pair):
     )
     assert [result for result in results if result != 0.0] == [results[5]]
     assert results[5].kind == "timeout"
+
+
+def test_a_long_computation_is_rarely_interrupted(pair):
+    """The worker's other thread interrupts a task of 0.8 s a few times, not every 10 ms."""
+    assert pair.run_batch(tasks.switches_while_computing, [0.8])[0] < 30
+
+
+def test_a_result_before_a_long_task_does_not_wait_for_it(pair, tmp_path):
+    """In a chunk, results between two long tasks come out while the second still runs."""
+    gate = tmp_path / "gate"
+    stream = pair.as_completed_batch(tasks.compute_or_wait, [0.4, 0.0, str(gate), 0.4, 0.0], chunksize=3)
+    early = {index for index, _ in (next(stream) for _ in range(4))}
+    assert early == {0, 1, 3, 4}
+    gate.touch()
+    assert [index for index, _ in stream] == [2]
