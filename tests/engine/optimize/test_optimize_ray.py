@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,25 +25,26 @@ pytestmark = [
 ]
 
 
+NODE = {"object_store_memory": 80 << 20, "include_dashboard": False}
+"""Settings of every node: 80 MB of shared memory (Ray's least is 75), no dashboard."""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head node without room for workers and two nodes with two CPUs each; workers can import these tests."""
+    """A head node without room for workers and two nodes with two CPUs each; nothing of it remains."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
     from ray.cluster_utils import Cluster
 
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), path]))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    cluster.extra = [cluster.add_node(num_cpus=2), cluster.add_node(num_cpus=2)]
-    cluster.wait_for_nodes()
-    yield cluster
-    import ray
-
-    ray.shutdown()
-    cluster.shutdown()
-    if path is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = path
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
+    try:
+        cluster.extra = [cluster.add_node(num_cpus=2, **NODE) for _ in range(2)]
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+        del os.environ["RAY_USAGE_STATS_ENABLED"]
 
 
 def pausing(params: dict[str, Any], context: Any) -> float:
@@ -84,7 +84,7 @@ class TestRay(IsolationCases):
         for number, _ in enumerate(optimizer.stream(pausing)):
             if number == 10:
                 self.cluster.remove_node(self.cluster.extra.pop())
-        self.cluster.extra.append(self.cluster.add_node(num_cpus=2))
+        self.cluster.extra.append(self.cluster.add_node(num_cpus=2, **NODE))
         assert backend.stats()["restarts"] >= 1
         assert optimizer.history_bytes() == serial.history_bytes()
 

@@ -3,18 +3,22 @@
     driver --- task ---> actor (one evaluation at a time) --- result ---> driver
        '--- objective and share handles, once, through the object store ---> every node
 
-An actor that dies (a crash, a lost node) is replaced wherever the cluster has room, and its task is reported
-as crashed, so that the driver sends it again. Time limits count from the moment an actor that is ready
-receives the task. Memory is read inside the actor every half second; Ray's own ``memory=`` only reserves.
+An actor that dies (a crash, a lost node) is replaced wherever the cluster has room, and its task is reported as
+crashed, so that the driver sends it again. Modules are looked for where the driver looks too, as far as the node has
+those folders, so that what a local worker can import an actor can as well. Time limits count from the moment an actor
+that is ready receives the task. Memory is read inside the actor every half second; Ray's own ``memory=`` only
+reserves.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,9 +39,11 @@ _MEMORY_POLL_S = 0.5
 class Evaluator:
     """The actor: holds the objective and evaluates one task after the other."""
 
-    def __init__(self, packed: bytes, handles: Mapping[str, Any]) -> None:
+    def __init__(self, packed: bytes, handles: Mapping[str, Any], search_path: Sequence[str]) -> None:
         import pickle
 
+        # Last, so that nothing of the driver's hides what the node has installed.
+        sys.path += [path for path in search_path if path not in sys.path and Path(path).exists()]
         self._objective = Objective(pickle.loads(packed))  # noqa: S301 - packed by our own driver
         # From here on optengine.shared() works in this process as in a worker of the local pool.
         shared_in_worker.install(handles)
@@ -110,7 +116,7 @@ class RayBackend(Backend):
         self._idle: deque[_Slot] = deque()
         self._busy: dict[Any, _Slot] = {}
         self._starting: dict[Any, _Slot] = {}
-        self._start: tuple[Any, Any] | None = None
+        self._start: tuple[Any, ...] | None = None
         self._restarts = 0
         self._last_poll = 0.0
 
@@ -136,7 +142,7 @@ class RayBackend(Backend):
                 f"a Ray cluster must have {settings.cpus_per_worker:g} CPUs for one worker; it has "
                 f"{ray.cluster_resources().get('CPU', 0):g}; lower cpus_per_worker or add nodes"
             )
-        self._start = (ray.put(objective.pack()), ray.put(self.shared))
+        self._start = (ray.put(objective.pack()), ray.put(self.shared), _search_path())
         for number in range(self._n_jobs or room):
             self._launch(number)
 
@@ -293,3 +299,8 @@ class RayBackend(Backend):
         self._replace(slot)
         seconds = time.monotonic() - slot.sent_at
         return Completed(task.trial_id, None, error, None, 1, slot.number, seconds)
+
+
+def _search_path() -> list[str]:
+    """The folders this process imports from, as absolute paths."""
+    return [os.path.abspath(path) for path in sys.path]  # noqa: PTH100 - a link must stay a link
