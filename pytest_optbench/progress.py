@@ -1,13 +1,14 @@
 """One line on the terminal while a benchmark is measured: pairs done, current estimate, time left.
 
-The line is drawn between trials, never inside a timed region, and only on a terminal.
+The line is drawn between trials, never inside a timed region, and only on a terminal. A log gets no more than
+a line when measuring has to wait for another session, so that nobody takes the wait for a hang.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TextIO
 
@@ -25,15 +26,27 @@ class Progress(Protocol):
     def pairs(self, done: int, planned: int, estimate: str) -> None:
         """Say how many of the planned pairs are measured and what they show so far."""
 
+    def waiting(self, reason: str) -> None:
+        """Say what is waited for, from time to time."""
+
 
 class Silent:
-    """Progress nobody looks at."""
+    """Progress without a terminal: only waiting is said, where there is somewhere to say it."""
+
+    def __init__(self, write_line: Callable[[str], None] | None = None) -> None:
+        """Write what is waited for as lines of a log."""
+        self._write_line = write_line
 
     def phase(self, name: str) -> None:
         """Do nothing."""
 
     def pairs(self, done: int, planned: int, estimate: str) -> None:
         """Do nothing."""
+
+    def waiting(self, reason: str) -> None:
+        """Write the reason as a line of its own."""
+        if self._write_line is not None:
+            self._write_line(f"optbench: {reason}")
 
 
 class TerminalLine:
@@ -52,6 +65,10 @@ class TerminalLine:
     def phase(self, name: str) -> None:
         """Draw the name of the phase."""
         self._draw(f"{self._title}: {name}", force=True)
+
+    def waiting(self, reason: str) -> None:
+        """Draw the reason."""
+        self.phase(reason)
 
     def pairs(self, done: int, planned: int, estimate: str) -> None:
         """Draw the bar; the time left assumes that all planned pairs are needed."""
@@ -94,12 +111,23 @@ def eta(done: int, planned: int, elapsed_s: float) -> str:
 
 @contextmanager
 def progress_bar(config: pytest.Config, title: str, *, enabled: bool) -> Iterator[Progress]:
-    """Yield a bar when pytest writes to a terminal, else progress that stays silent."""
+    """Yield a bar when pytest writes to a terminal, else progress that only says what it waits for."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if not enabled or reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+    if reporter is None or hasattr(config, "workerinput"):
         yield Silent()
         return
-    line = TerminalLine(reporter, config.pluginmanager.get_plugin("capturemanager"), title)
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if not enabled or not reporter.isatty:
+
+        def write_line(text: str) -> None:
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                reporter.ensure_newline()
+                reporter.write_line(text)
+                reporter.flush()
+
+        yield Silent(write_line)
+        return
+    line = TerminalLine(reporter, capture, title)
     try:
         yield line
     finally:
@@ -126,11 +154,16 @@ class _Stream:
             self._stream.flush()
 
 
+def _write_line(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 @contextmanager
 def stream_progress(stream: TextIO, title: str, *, enabled: bool) -> Iterator[Progress]:
-    """Yield a bar on ``stream`` when it is a terminal, else progress that stays silent."""
+    """Yield a bar on ``stream`` when it is a terminal, else progress that only says what it waits for."""
     if not enabled or not stream.isatty():
-        yield Silent()
+        yield Silent(lambda text: _write_line(stream, text))
         return
     line = TerminalLine(_Stream(stream), None, title)
     try:

@@ -97,7 +97,7 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
     run = prepared.comparison()
     arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
-    with measuring_lock(progress.phase), arms:
+    with measuring_lock(progress.waiting), arms:
         started = datetime.now(UTC)
         began = time.perf_counter()
         _measure(benchmark, arms, prepared.seed, run, progress)

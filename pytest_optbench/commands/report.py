@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    """Write every document and the index; 1 without decisions or when a file had to be left out; raises `StoreError`."""
+    """Write all documents and the index; 1 without decisions or when a file had to be left out; raises `StoreError`."""
     from ..report import write_decision, write_index, write_pictures
     from ..report.templating import check_templates
     from ..store.errors import StoreError

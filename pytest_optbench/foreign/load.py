@@ -45,7 +45,7 @@ def read_file(path: Path) -> File:
             return file
     raise ForeignError(
         f"{name}: must be a file of pytest-benchmark, pyperf, hyperfine or pytest-optbench, found "
-        f"{_shape(value)}; {_EXPORTS}"
+        f"{_shape(value)}; export it again, {_EXPORTS}"
     )
 
 

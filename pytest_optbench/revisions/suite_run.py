@@ -74,7 +74,7 @@ class SuiteRun:
         )
         self.lists.overlay = (*(f"{folder}/" for folder in self._overlay.directories), *self._overlay.present)
         check_changed(self._overlay, task.repository.changed(task.base))
-        with terminable(), measuring_lock(self._progress.phase), ExitStack() as stack:
+        with terminable(), measuring_lock(self._progress.waiting), ExitStack() as stack:
             self._progress.phase(f"checking out {task.base.revision}")
             tree = stack.enter_context(worktree(task.repository, task.base))
             top = task.repository.root

@@ -89,7 +89,7 @@ def run_commands(benchmark: Benchmark, progress: Progress) -> Outcome:
     prepared = prepare(benchmark.subjects(), settings, benchmark.root)
     run = prepared.comparison()
     with (
-        measuring_lock(progress.phase),
+        measuring_lock(progress.waiting),
         pinned(settings.cpus) as cpus,
         Spawner(benchmark.cwd) as spawner,
     ):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugin_bench import FASTER, UNCHANGED, Bench
@@ -173,3 +175,37 @@ def test_a_terminal_shows_progress(bench: Bench) -> None:
         child.expect(pexpect.EOF)
         assert ("pairs about" in child.before) is shown
         child.close()
+
+
+_HOLD = """
+import sys
+from pytest_optbench.measure import measuring_lock
+with measuring_lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("where", ["suite", "command"])
+def test_a_log_says_what_a_run_waits_for(bench: Bench, where: str) -> None:
+    """Where no terminal shows progress, waiting for another session is a line, so that it is not taken for a hang."""
+    bench.file(FASTER)
+    tool = "import sys; from pytest_optbench.cli import main; sys.exit(main())"
+    command = {
+        "suite": [sys.executable, "-m", "pytest", "--optbench", "-q", "-p", "no:cacheprovider"],
+        "command": [sys.executable, "-c", tool, "run", "--baseline", "true", "--optimized", "false"],
+    }[where]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": bench.folder}
+    with subprocess.Popen([sys.executable, "-c", _HOLD], **pipes) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with subprocess.Popen(command, stderr=subprocess.STDOUT, **pipes) as waiting:
+            assert waiting.stdout is not None
+            lines = iter(waiting.stdout.readline, "")
+            expected = (
+                f"optbench: waiting for another measuring session on this machine (process {holder.pid})\n"
+            )
+            found = expected in lines
+            holder.communicate()
+            waiting.communicate()
+    assert found
