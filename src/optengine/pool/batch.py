@@ -6,6 +6,7 @@ the caller waits on what the subclass offers.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -103,6 +104,7 @@ class _Sequential(Batch):
         super().__init__(function, **options)
         self.total = len(arguments)
         self._arguments = arguments
+        self._answered = bytearray(self.total)
         self._cursor = 0
 
     def items(self, indices: Sequence[int]) -> Sequence[Any]:
@@ -110,6 +112,13 @@ class _Sequential(Batch):
         if isinstance(indices, range):
             return self._arguments[indices.start : indices.stop]
         return [self._arguments[index] for index in indices]
+
+    def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
+        """Fail what is neither delivered nor failed."""
+        self.closed = True
+        for index in range(self.total):
+            if not self._answered[index]:
+                self.fail(failure_at(index))
 
     def _fresh(self) -> int:
         return self.total - self._cursor
@@ -139,7 +148,6 @@ class ListBatch(_Sequential):
         self.failure: TaskFailure | None = None
         self.finished = threading.Event()
         self._stop_on_failure = stop_on_failure
-        self._answered = bytearray(self.total)
         if not self.total:
             self.finished.set()
 
@@ -173,13 +181,6 @@ class ListBatch(_Sequential):
         else:
             self._end_if_complete()
 
-    def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
-        """Fail what is neither delivered nor failed."""
-        self.closed = True
-        for index in range(self.total):
-            if not self._answered[index]:
-                self.fail(failure_at(index))
-
     def settle(self) -> None:
         """End the batch for whoever waits."""
         self.over = True
@@ -196,7 +197,6 @@ class StreamBatch(_Sequential):
     def __init__(self, function: Callable[[Any], Any], arguments: Sequence[Any], **options: Any) -> None:
         super().__init__(function, arguments, **options)
         self.arrivals: SimpleQueue[tuple[Sequence[int], list[Any]] | None] = SimpleQueue()
-        self._answered = bytearray(self.total)
         if not self.total:
             self.settle()
 
@@ -209,13 +209,6 @@ class StreamBatch(_Sequential):
         """Take in that a task has no result."""
         self.failed += 1
         self._put([failure.index], [failure])
-
-    def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
-        """Fail what is neither delivered nor failed."""
-        self.closed = True
-        for index in range(self.total):
-            if not self._answered[index]:
-                self.fail(failure_at(index))
 
     def settle(self) -> None:
         """End the batch for whoever waits."""
@@ -236,6 +229,17 @@ def apply(call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> A
     """Run one submitted call; the function behind every ``SubmitBatch``."""
     function, arguments, keywords = call
     return function(*arguments, **keywords)
+
+
+def _resolve(settle: Callable[..., Any], *outcome: Any) -> None:
+    """Settle a future; what its callbacks raise is logged, as ``concurrent.futures`` does.
+
+    They run in the supervisor's thread: one that calls ``sys.exit`` must not take the results of other tasks along.
+    """
+    try:
+        settle(*outcome)
+    except BaseException:
+        logging.getLogger("concurrent.futures").exception("exception while settling a future")
 
 
 class SubmitBatch(Batch):
@@ -265,7 +269,7 @@ class SubmitBatch(Batch):
         """Cancel every future whose task was not sent."""
         while self._queue:
             future, _ = self._calls.pop(self._queue.popleft())
-            future.cancel()
+            _resolve(future.cancel)
             future.set_running_or_notify_cancel()
 
     def items(self, indices: Sequence[int]) -> Sequence[Any]:
@@ -277,16 +281,16 @@ class SubmitBatch(Batch):
         self.done += len(indices)
         for index, value in zip(indices, values, strict=True):
             future, _ = self._calls.pop(index)
-            future.set_result(value)
+            _resolve(future.set_result, value)
 
     def fail(self, failure: TaskFailure) -> None:
         """Take in that a task has no result."""
         self.failed += 1
         future, _ = self._calls.pop(failure.index)
-        if failure.kind == "cancelled" and future.cancel():
-            future.set_running_or_notify_cancel()
-        elif future.running() or future.set_running_or_notify_cancel():
-            future.set_exception(failure.exception())
+        if failure.kind == "cancelled":
+            _resolve(future.cancel)
+        if future.running() or future.set_running_or_notify_cancel():
+            _resolve(future.set_exception, failure.exception())
 
     def fail_rest(self, failure_at: Callable[[int], TaskFailure]) -> None:
         """Fail what is neither delivered nor failed."""

@@ -181,7 +181,7 @@ class Dispatcher:
         if by_value not in batch.blobs:
             try:
                 batch.blobs[by_value] = function_blob(batch.function, by_value=by_value)
-            except Exception as error:  # noqa: BLE001 - reported in the place of every task
+            except BaseException as error:  # noqa: BLE001 - a reducer may raise anything; every task reports it
                 message = f"the function must be picklable; got {describe(batch.function)} ({error})"
                 text = traceback.format_exc()
                 batch.fail_rest(lambda index: TaskFailure(index, "unpicklable", message, text))
@@ -215,7 +215,7 @@ class Dispatcher:
                 continue
             try:
                 payload = pack(item, worker.inbox, by_value=self._pool.main_by_value, fallback=True)
-            except Exception as error:  # noqa: BLE001 - a reducer may raise anything
+            except BaseException as error:  # noqa: BLE001 - a reducer may raise anything, SystemExit included
                 message = (
                     f"the argument must be picklable; got {describe(item)} ({type(error).__name__}: {error}); "
                     "pass plain data and open the resource inside the task"

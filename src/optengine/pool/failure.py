@@ -79,7 +79,7 @@ class TaskFailure:
             return None
         try:
             rebuilt = pickle.loads(self.pickled_exception)  # noqa: S301 - sent by our own worker
-        except Exception:  # noqa: BLE001 - any class may refuse to be rebuilt; the typed error carries the text
+        except (Exception, SystemExit):  # noqa: BLE001 - any class may refuse; the typed error carries the text
             return None
         # SystemExit and KeyboardInterrupt of a task must not end the parent: those stay a TaskError.
         return rebuilt if isinstance(rebuilt, Exception) else None

@@ -17,7 +17,7 @@ from optengine.pool import recovery
 from optengine.pool.bootstrap import preparation_data
 from optengine.pool.forkserver import Ended, Forked, ForkRefused, ServerReady
 from optengine.pool.handle import WorkerHandle
-from optengine.pool.intake import accept
+from optengine.pool.intake import accept_all
 from optengine.pool.protocol import Setup, Stop
 from optengine.pool.start import Launcher, ServerGone, kill_tree
 
@@ -159,9 +159,9 @@ class Fleet:
 
     def _bury(self, worker: WorkerHandle, now: float) -> None:
         pool = self._pool
-        with contextlib.suppress(Exception):  # the last message may be torn or nonsense
-            for message in worker.drain():  # results may have been sent before the death
-                accept(pool, worker, message)
+        problem = accept_all(pool, worker, worker.drain())  # results may have been sent before the death
+        if problem is not None:
+            pool.notes.append(f"worker {worker.seat} left unreadable data behind: {problem}")
         if worker.pid is not None:
             kill_tree(worker.pid)  # children its tasks left behind
         self.stop_listening(worker)
@@ -187,7 +187,7 @@ class Fleet:
                     kill_tree(worker.pid)
             else:
                 worker.post(Stop())
-        with contextlib.suppress(ServerGone):
+        with contextlib.suppress(ServerGone):  # then its workers are gone or are killed below
             while any(not worker.ended for worker in pool.workers) and time.monotonic() < deadline:
                 for worker in pool.workers:
                     worker.push()
@@ -202,8 +202,7 @@ class Fleet:
                             else:
                                 worker.ended = True
                 for worker in pool.workers:
-                    with contextlib.suppress(Exception):
-                        worker.drain()
+                    worker.drain()  # or a worker with a full socket could not leave; its batches are over
         for worker in pool.workers:
             if worker.pid is not None:
                 kill_tree(worker.pid)

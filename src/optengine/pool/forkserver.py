@@ -152,7 +152,7 @@ def serve(control: socket.socket, problems: list[str]) -> None:
                 if not request:
                     return
                 _fork(control, REQUEST.unpack(request)[0], descriptors, children, (child_ended, wake))
-    except OSError:
+    except ConnectionError:
         return  # the parent is gone
     finally:
         for child in children.values():

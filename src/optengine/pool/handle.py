@@ -18,7 +18,6 @@ from optengine.pool.protocol import (
     SLOT_STARTED_NS,
     SLOT_TASKS,
     FrameReader,
-    decode,
     encode,
     unmark,
 )
@@ -140,20 +139,20 @@ class WorkerHandle:
             self._out.clear()
         return True
 
-    def drain(self) -> list[Any]:
-        """Everything that has arrived: what a dead worker had still sent."""
-        messages: list[Any] = []
+    def drain(self) -> list[bytes]:
+        """Bodies of all frames that have arrived: what a dead worker had still sent."""
+        bodies: list[bytes] = []
         while True:
             try:
                 data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
-            except OSError:
-                return messages
+            except OSError:  # nothing more is there, or a broken socket: no more can come
+                return bodies
             if not data:
-                return messages
-            messages += [decode(body) for body in self._frames.feed(data)]
+                return bodies
+            bodies += self._frames.feed(data)
 
-    def read(self) -> tuple[list[Any], bool]:
-        """Messages that have arrived, and whether the worker's end is closed; never blocks."""
+    def read(self) -> tuple[list[bytes], bool]:
+        """Bodies of frames that have arrived, and whether the worker's end is closed; never blocks."""
         try:
             data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -162,7 +161,7 @@ class WorkerHandle:
             return [], True
         if not data:
             return [], True
-        return [decode(body) for body in self._frames.feed(data)], False
+        return self._frames.feed(data), False
 
     # ---- what the worker is doing
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optengine.pool.batch import Batch
 from optengine.pool.failure import TaskFailure
 from optengine.pool.handle import WorkerHandle
 from optengine.pool.payload import unpack
-from optengine.pool.protocol import Fault, Payload, Ready, Results, Revoked, SetupFailed
+from optengine.pool.protocol import Fault, Payload, Ready, Results, Revoked, SetupFailed, decode
 
 if TYPE_CHECKING:
     from optengine.pool.supervisor import Supervisor
+
+
+def accept_all(pool: Supervisor, worker: WorkerHandle, bodies: Iterable[bytes]) -> str | None:
+    """Act on the messages in order, up to the first that cannot be read; what is wrong with that one, if any."""
+    for body in bodies:
+        try:
+            message = decode(body)
+        except Exception as error:  # noqa: BLE001 - whatever a broken worker sent: those before it still count
+            return f"{type(error).__name__}: {error}"
+        accept(pool, worker, message)
+    return None
 
 
 def accept(pool: Supervisor, worker: WorkerHandle, message: Any) -> None:
@@ -89,7 +100,7 @@ def _deliver_mixed(
             regions = value.regions
             try:
                 value = unpack(value, worker.outbox)
-            except Exception as error:  # noqa: BLE001 - rebuilding runs code of the task's classes
+            except BaseException as error:  # noqa: BLE001 - the task's classes may even call sys.exit
                 message = f"the result could not be rebuilt in the parent ({type(error).__name__}: {error})"
                 value = Fault("unpicklable", message, traceback.format_exc(), None)
             worker.freed += [offset for offset, _ in regions]

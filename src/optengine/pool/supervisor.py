@@ -25,7 +25,7 @@ from optengine.pool.dispatch import STEAL_AFTER_S, Dispatcher
 from optengine.pool.failure import Kind, TaskFailure
 from optengine.pool.fleet import Fleet
 from optengine.pool.handle import InFlight, WorkerHandle
-from optengine.pool.intake import accept
+from optengine.pool.intake import accept_all
 from optengine.pool.limits import Limits
 from optengine.pool.plan import PoolPlan
 from optengine.pool.start import SUPERVISOR_THREAD, Launcher, kill_tree
@@ -92,6 +92,7 @@ class Supervisor:
         self._nudged = True
         if self._sleeping:
             # The lock keeps the byte from going to a descriptor that was closed and reused meanwhile.
+            # A full pipe wakes as well; a closed one belongs to a supervisor that has ended.
             with self._wake_lock, contextlib.suppress(OSError):
                 os.write(self._wake_write, b"\0")
 
@@ -240,17 +241,12 @@ class Supervisor:
 
     # ---- receiving
 
-    def _messages(self, worker: WorkerHandle) -> tuple[list[Any], bool]:
-        try:
-            return worker.read()
-        except Exception as error:  # noqa: BLE001 - whatever a broken worker sent, it is the worker's end
-            self.condemn(worker, "crash", f"it sent unreadable data ({type(error).__name__}: {error})")
-            return [], True
-
     def _read(self, worker: WorkerHandle) -> None:
-        messages, gone = self._messages(worker)
-        for message in messages:
-            accept(self, worker, message)
+        bodies, gone = worker.read()
+        problem = accept_all(self, worker, bodies)
+        if problem is not None:
+            self.condemn(worker, "crash", f"it sent unreadable data ({problem})")
+            gone = True
         if gone and worker.lost_at is None:
             worker.lost_at = time.monotonic()
             self.fleet.stop_listening(worker)
