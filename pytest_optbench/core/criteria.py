@@ -111,6 +111,11 @@ def criteria(
     return tuple(rows)
 
 
+def requirement(goal: Goal) -> str:
+    """Return what the goal asks for in short: ``>= 5 %``, ``slowdown <= 5 %``."""
+    return f"{'>=' if goal.kind == 'speedup' else 'slowdown <='} {short_percent(goal.margin)}"
+
+
 def metric_line(result: MetricResult) -> str:
     """Return one metric in a clause: ``memory 10.00 MiB to 20.00 MiB, +100.00 % (at most +20 %)``."""
     return f"{result.metric.name} {metric_change(result)} ({metric_requirement(result)})"
@@ -140,7 +145,7 @@ def metric_change(result: MetricResult) -> str:
 
 def _bound_row(name: str, saved: float | None, goal: Goal, passed: bool) -> Criterion:
     speedup = goal.kind == "speedup"
-    required = f"{'>=' if speedup else '<='} {short_percent(goal.margin)}"
+    required = requirement(goal).removeprefix("slowdown ")
     if saved is None:
         return Criterion(name, required, "n/a", None)
     return Criterion(name, required, _telling(saved if speedup else -saved, goal.margin, passed), passed)

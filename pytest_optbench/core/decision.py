@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from pytest_optbench.core.arrays import FloatArray, scalar
-from pytest_optbench.core.classic import TTest, paired_t, welch_t
+from pytest_optbench.core.blocking import blocking_reasons, outside_reasons, too_coarse
+from pytest_optbench.core.companions import COMPANION_ALPHA, Companions, companions_of
 from pytest_optbench.core.control import Control, aa_control, control_findings
-from pytest_optbench.core.criteria import Criterion, Evidence, criteria, metric_line
-from pytest_optbench.core.diagnose import diagnose, order_effect, tied_share
-from pytest_optbench.core.distributions import t_critical, t_upper
+from pytest_optbench.core.criteria import Criterion, Evidence, criteria, metric_line, requirement
+from pytest_optbench.core.diagnose import diagnose
+from pytest_optbench.core.effect import Effect, effect_of
 from pytest_optbench.core.equivalence import Equivalence
 from pytest_optbench.core.estimate import huber, least_squares, total_time
 from pytest_optbench.core.findings import Finding
@@ -29,19 +30,13 @@ from pytest_optbench.core.metrics import MetricResult, settle, telling
 from pytest_optbench.core.multiplicity import attempt_alpha, sequential_p
 from pytest_optbench.core.pairs import Pairs
 from pytest_optbench.core.power import pairs_needed, smallest_detectable
-from pytest_optbench.core.ranks import RankTest, crossover, crossover_below
+from pytest_optbench.core.ranks import crossover_below
 from pytest_optbench.core.replay import checked_looks, replay
-from pytest_optbench.core.sequential import MIN_PAIRS, Schedule
+from pytest_optbench.core.sequential import Schedule
 from pytest_optbench.core.verdicts import EXPLANATION, Reason, Verdict, verdict_of
 from pytest_optbench.core.wording import percent, short_percent, times
 
-__all__ = ["ArmSummary", "Companions", "Decision", "Effect", "decide", "replay"]
-COARSEST_CLOCK = 0.001
-"""Clock resolution, as a fraction of a timed sample, above which its error counts against the verdict."""
-MOST_TIES = 0.5
-"""Largest share of log ratios that repeat another one exactly."""
-COMPANION_ALPHA = 0.05
-"""The tests beside the decision are plain 95 % ones; looks and attempts do not change them."""
+__all__ = ["ArmSummary", "Decision", "decide", "replay"]
 
 
 @dataclass(frozen=True)
@@ -55,55 +50,13 @@ class ArmSummary:
     n: int
 
 
-@dataclass(frozen=True)
-class Effect:
-    """The estimate at the stop on the log scale of optimized/baseline, and the tests that go with it.
-
-    low, high: repeated interval at the look's limit. t values are positive when the optimized arm is
-    faster (than the threshold, than the baseline); p_margin is one-sided, p_zero two-sided.
-    """
-
-    theta: float
-    se: float
-    df: int
-    low: float
-    high: float
-    limit: float
-    t_margin: float
-    p_margin: float
-    t_zero: float
-    p_zero: float
-    weights: tuple[float, ...]
-
-    @property
-    def saved(self) -> tuple[float, float, float]:
-        """Fraction of time saved: estimate, low, high."""
-        return -math.expm1(self.theta), -math.expm1(self.high), -math.expm1(self.low)
-
-    @property
-    def ratio(self) -> tuple[float, float, float]:
-        """Ratio baseline/optimized (above 1 is faster): estimate, low, high."""
-        return math.exp(-self.theta), math.exp(-self.high), math.exp(-self.low)
-
-
-@dataclass(frozen=True)
-class Companions:
-    """The tests beside the decision, all at 95 %, on the log speedup (positive is faster); Welch on seconds.
-
-    total_ratio is total baseline / total optimized time with its Fieller interval.
-    """
-
-    paired_t: TTest
-    welch_t: TTest
-    ranks: RankTest
-    total_ratio: tuple[float, float, float]
-    order_ratio: float
-    order_p: float
-
-
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """A verdict with its reasons (the first one settled it) and all the numbers behind it."""
+    """A verdict with its reasons (the first one settled it) and all the numbers behind it.
+
+    The interval of `effect` is the repeated one at the limit of the look where it stopped. weights are those of the
+    pairs in the estimate (n,); both are None where there is no estimate.
+    """
 
     goal: Goal
     schedule: Schedule
@@ -114,6 +67,7 @@ class Decision:
     baseline: ArmSummary
     optimized: ArmSummary
     effect: Effect | None
+    weights: tuple[float, ...] | None
     companions: Companions | None
     equivalence: Equivalence
     control: Control | None
@@ -137,12 +91,6 @@ class Decision:
 
     def summary(self, title: str) -> str:
         """Return the decision in one line: verdict, title, effect, interval, threshold, pairs, reason."""
-        goal = self.goal
-        required = (
-            f">= {short_percent(goal.margin)}"
-            if goal.kind == "speedup"
-            else f"slowdown <= {short_percent(goal.margin)}"
-        )
         if self.effect is None:
             seen = "no estimate"
         else:
@@ -158,7 +106,7 @@ class Decision:
         shown = telling(self.metrics, reason) or [result for result in self.metrics if result.gated]
         metrics = "".join(f"; {metric_line(result)}" for result in shown)
         return (
-            f"{self.verdict.value} {title}: {seen}, required {required}; {count}{at}{metrics}; "
+            f"{self.verdict.value} {title}: {seen}, required {requirement(self.goal)}; {count}{at}{metrics}; "
             f"{reason.value}: {EXPLANATION[reason]}"
         )
 
@@ -215,13 +163,13 @@ def decide(
             data; or pairs were added after a look that stopped or past the last one.
         ValueError: an unknown reason code, or one that is not from outside.
     """
-    outside = _outside_reasons(reasons)
+    outside = outside_reasons(reasons)
     taken = checked_looks(pairs, schedule, tuple(looks), goal, cut_short=bool(outside))
     equivalence = equivalence or Equivalence()
     control = aa_control(pairs.control)
-    effect = _effect(pairs, schedule, taken, goal)
-    coarse = _too_coarse(effect, goal, clock_resolution)
-    blocking = _blocking(pairs, effect, equivalence, control, outside, coarse)
+    effect, weights = _estimate(pairs, schedule, taken, goal)
+    coarse = too_coarse(effect, goal, clock_resolution)
+    blocking = blocking_reasons(pairs, effect, equivalence, control, outside, coarse)
     if blocking:
         final = blocking
         verdict = Verdict.REJECT if Reason.NOT_EQUIVALENT in blocking else Verdict.INCONCLUSIVE
@@ -229,11 +177,11 @@ def decide(
         last = taken[-1]
         final = (last.reason if last.stop else Reason.NOT_DEMONSTRATED,)
         verdict, final = settle(verdict_of(final[0]), final, metrics)
-    companions = _companions(pairs) if effect is not None else None
+    companions = companions_of(pairs) if effect is not None else None
     detectable = needed = None
     findings: tuple[Finding, ...] = ()
     if effect is not None:
-        detectable = smallest_detectable(effect.se, effect.df, goal.log_threshold, effect.limit)
+        detectable = smallest_detectable(effect.se, int(effect.df), goal.log_threshold, effect.limit)
         findings = diagnose(
             pairs,
             huber(pairs.log_ratio, pairs.order),
@@ -259,6 +207,7 @@ def decide(
         baseline=_arm(pairs.baseline_s),
         optimized=_arm(pairs.optimized_s),
         effect=effect,
+        weights=weights,
         companions=companions,
         equivalence=equivalence,
         control=control,
@@ -278,97 +227,18 @@ def decide(
     )
 
 
-def _outside_reasons(codes: Sequence[str]) -> tuple[Reason, ...]:
-    reasons = tuple(dict.fromkeys(Reason(code) for code in codes))
-    for reason in reasons:
-        if verdict_of(reason) is not Verdict.INCONCLUSIVE and reason is not Reason.NOT_EQUIVALENT:
-            raise ValueError(
-                f"only reasons against a verdict may come from outside, got {reason.value!r}; "
-                "that one follows from the data alone"
-            )
-    return reasons
-
-
-def _effect(pairs: Pairs, schedule: Schedule, looks: tuple[LookResult, ...], goal: Goal) -> Effect | None:
-    if not pairs.estimable:
-        return None
-    estimate = huber(pairs.log_ratio, pairs.order)
-    if not estimate.valid[0]:
-        return None
+def _estimate(
+    pairs: Pairs, schedule: Schedule, looks: tuple[LookResult, ...], goal: Goal
+) -> tuple[Effect | None, tuple[float, ...] | None]:
+    """Return the estimate on all pairs and their weights in it."""
+    estimate = huber(pairs.log_ratio, pairs.order) if pairs.estimable else None
+    if estimate is None or not estimate.valid[0]:
+        return None, None
     # Away from a planned look no limit applies: show the widest interval, nothing is accepted there.
     planned = bool(looks) and looks[-1].n == len(pairs)
     limit = looks[-1].limit if planned else min(schedule.limits)
-    theta, se, df = scalar(estimate.theta), scalar(estimate.se), estimate.df
-    half = float(t_critical(limit, df)) * se
-    t_margin, t_zero = (goal.log_threshold - theta) / se, -theta / se
-    return Effect(
-        theta=theta,
-        se=se,
-        df=df,
-        low=theta - half,
-        high=theta + half,
-        limit=limit,
-        t_margin=t_margin,
-        p_margin=float(t_upper(t_margin, df)),
-        t_zero=t_zero,
-        p_zero=float(2.0 * t_upper(abs(t_zero), df)),
-        weights=tuple(float(w) for w in estimate.weights[0]),
-    )
-
-
-def _blocking(
-    pairs: Pairs,
-    effect: Effect | None,
-    equivalence: Equivalence,
-    control: Control | None,
-    outside: tuple[Reason, ...],
-    coarse: bool,
-) -> tuple[Reason, ...]:
-    """Return everything that forbids a verdict from the data, the most telling first."""
-    if equivalence.checked and equivalence.passed is False:
-        return tuple(dict.fromkeys((Reason.NOT_EQUIVALENT, *outside)))
-    if outside:
-        return outside
-    tied = tied_share(pairs.log_ratio) > MOST_TIES
-    found = (
-        (Reason.EQUIVALENCE_ERROR, equivalence.checked and equivalence.passed is None),
-        (Reason.TOO_FEW_PAIRS, len(pairs) < MIN_PAIRS),
-        (Reason.INVALID_MEASUREMENT, len(pairs) >= MIN_PAIRS and effect is None),
-        (Reason.CLOCK_RESOLUTION, coarse or tied),
-        (Reason.NOISY_CONTROL, control is not None and not control.clean),
-        (Reason.NO_CONTROL, control is None and effect is not None and len(pairs) >= MIN_PAIRS),
-    )
-    return tuple(reason for reason, applies in found if applies)
-
-
-def _too_coarse(effect: Effect | None, goal: Goal, resolution: float | None) -> bool:
-    """Whether a clock step in each arm could move the interval across the threshold.
-
-    A cached result can be thousands of times faster than what it replaces and last few clock steps: the
-    step is then a large share of the sample and no danger at all to the verdict.
-    """
-    if effect is None or resolution is None or resolution <= COARSEST_CLOCK:
-        return False
-    if not resolution < 0.5:
-        return True
-    error = -2.0 * math.log1p(-resolution)  # each of the two arms may be off by one step
-    return effect.low - error <= goal.log_threshold < effect.high + error
-
-
-def _companions(pairs: Pairs) -> Companions:
-    total = total_time(pairs.baseline_s, pairs.optimized_s, COMPANION_ALPHA)
-    order_ratio, order_p = order_effect(least_squares(pairs.log_ratio, pairs.order))
-    with np.errstate(divide="ignore"):
-        inverse = tuple(float(v) for v in 1.0 / np.array([total.ratio[0], total.high[0], total.low[0]]))
-    ranks = crossover(pairs.log_ratio, pairs.order, COMPANION_ALPHA)
-    return Companions(
-        paired_t=paired_t(-pairs.log_ratio, alpha=COMPANION_ALPHA),
-        welch_t=welch_t(pairs.baseline_s, pairs.optimized_s, COMPANION_ALPHA),
-        ranks=RankTest(ranks.statistic, ranks.p, -ranks.estimate, -ranks.high, -ranks.low),
-        total_ratio=(inverse[0], inverse[1], inverse[2]),
-        order_ratio=order_ratio,
-        order_p=order_p,
-    )
+    effect = effect_of(scalar(estimate.theta), scalar(estimate.se), estimate.df, limit, goal)
+    return effect, tuple(float(w) for w in estimate.weights[0])
 
 
 def _evidence(

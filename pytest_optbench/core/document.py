@@ -7,6 +7,7 @@ data does not know: title, code, environment, timing of the run.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from pytest_optbench.core.pairs import Trial
 from pytest_optbench.core.ranks import CROSSOVER
 
 if TYPE_CHECKING:
+    from pytest_optbench.core.control import Control
+    from pytest_optbench.core.criteria import Criterion
     from pytest_optbench.core.decision import ArmSummary, Decision
     from pytest_optbench.core.judge import LookResult
     from pytest_optbench.core.metrics import MetricResult
@@ -45,7 +48,7 @@ def trial_document(trial: Trial, weight: float | None = None) -> dict[str, Any]:
 def decision_document(decision: Decision) -> dict[str, Any]:
     """Return everything numeric of the document; the same decision always gives the same dictionary."""
     effect, companions, control = decision.effect, decision.companions, decision.control
-    weights = effect.weights if effect is not None else (None,) * len(decision.pairs)
+    weights = (None,) * len(decision.pairs) if decision.weights is None else decision.weights
     saved = effect.saved if effect is not None else (None, None, None)
     ratio = effect.ratio if effect is not None else (None, None, None)
     total = companions.total_ratio if companions is not None else (None, None, None)
@@ -57,14 +60,11 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "confidence": decision.confidence,
         "baseline": _arm(decision.baseline),
         "optimized": _arm(decision.optimized),
-        "time_saved": _interval("estimate", saved),
-        "ratio": _interval("estimate", ratio),
+        "time_saved": interval_document("estimate", saved),
+        "ratio": interval_document("estimate", ratio),
         "tests": _tests(decision),
-        "total_time": _interval("ratio", total),
-        "criteria": [
-            {"name": row.name, "required": row.required, "actual": row.actual, "passed": row.passed}
-            for row in decision.criteria
-        ],
+        "total_time": interval_document("ratio", total),
+        "criteria": criteria_document(decision.criteria),
         "equivalence": {
             "checked": decision.equivalence.checked,
             "passed": decision.equivalence.passed,
@@ -80,13 +80,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "looks": [_look(seen) for seen in decision.looks],
         "pairs_needed": decision.pairs_needed,
         "smallest_detectable": finite(decision.smallest_detectable),
-        "control": {
-            "ratio": finite(control.ratio) if control else None,
-            "ci_low": finite(control.ci_low) if control else None,
-            "ci_high": finite(control.ci_high) if control else None,
-            "noise_floor": finite(control.noise_floor) if control else None,
-            "n": control.n if control else None,
-        },
+        "control": control_document(control),
         "order_effect": {
             "ratio": finite(companions.order_ratio) if companions else None,
             "p": finite(companions.order_p) if companions else None,
@@ -98,6 +92,30 @@ def decision_document(decision: Decision) -> dict[str, Any]:
             {"code": found.code, "level": found.level, "message": found.message}
             for found in decision.diagnostics
         ],
+    }
+
+
+def interval_document(name: str, values: tuple[float | None, ...]) -> dict[str, float | None]:
+    """Return an estimate under ``name``, with its interval: values are estimate, low, high."""
+    return {name: finite(values[0]), "ci_low": finite(values[1]), "ci_high": finite(values[2])}
+
+
+def criteria_document(rows: Iterable[Criterion]) -> list[dict[str, Any]]:
+    """Return the criteria as the document records them."""
+    return [
+        {"name": row.name, "required": row.required, "actual": row.actual, "passed": row.passed}
+        for row in rows
+    ]
+
+
+def control_document(control: Control | None) -> dict[str, float | None]:
+    """Return the A/A control as the document records it; null where it was not measured."""
+    return {
+        "ratio": finite(control.ratio) if control else None,
+        "ci_low": finite(control.ci_low) if control else None,
+        "ci_high": finite(control.ci_high) if control else None,
+        "noise_floor": finite(control.noise_floor) if control else None,
+        "n": control.n if control else None,
     }
 
 
@@ -125,10 +143,6 @@ def metric_document(result: MetricResult) -> dict[str, Any]:
             "pairs": [list(pair) for pair in samples.pairs],
         },
     }
-
-
-def _interval(name: str, values: tuple[float | None, ...]) -> dict[str, float | None]:
-    return {name: finite(values[0]), "ci_low": finite(values[1]), "ci_high": finite(values[2])}
 
 
 def _arm(arm: ArmSummary) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import numpy as np
 from pytest_optbench.core.arrays import FloatArray
 from pytest_optbench.core.classic import TTest, welch_t
 from pytest_optbench.core.distributions import t_critical, t_upper
+from pytest_optbench.core.effect import Effect, effect_of
 from pytest_optbench.core.goal import Goal
 from pytest_optbench.core.multiplicity import holm
 from pytest_optbench.core.ranks import RankTest, mann_whitney
@@ -89,11 +90,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Unpaired:
-    """What one comparison shows, all on the log scale of optimized/baseline; NaN where nothing can be said.
+    """What one comparison shows; NaN where nothing can be said.
 
-    [low, high] has level 1 - 2 * limit. p_margin is one-sided for "the goal is met", p_zero two-sided; p_worse is
-    one-sided for "the goal is missed even after the allowance". total is the ratio of mean times
-    baseline/optimized with its interval. ranks is None for summaries.
+    limit is the one-sided error rate. p_worse is one-sided for "the goal is missed even after the allowance".
+    total is the ratio of mean times baseline/optimized with its interval. ranks is None for summaries.
     """
 
     goal: Goal
@@ -102,15 +102,7 @@ class Unpaired:
     baseline: Side
     optimized: Side
     one_process: bool
-    theta: float
-    se: float
-    df: float
-    low: float
-    high: float
-    t_margin: float
-    p_margin: float
-    t_zero: float
-    p_zero: float
+    effect: Effect
     p_worse: float
     welch: TTest
     ranks: RankTest | None
@@ -118,16 +110,6 @@ class Unpaired:
     blocking: tuple[Reason, ...]
     p_adjusted: float = math.nan
     p_worse_adjusted: float = math.nan
-
-    @property
-    def saved(self) -> tuple[float, float, float]:
-        """Fraction of time saved: estimate, low, high."""
-        return -math.expm1(self.theta), -math.expm1(self.high), -math.expm1(self.low)
-
-    @property
-    def ratio(self) -> tuple[float, float, float]:
-        """Ratio baseline/optimized: estimate, low, high."""
-        return math.exp(-self.theta), math.exp(-self.high), math.exp(-self.low)
 
     @property
     def summary_only(self) -> bool:
@@ -151,7 +133,7 @@ class Unpaired:
     def reasons(self) -> tuple[Reason, ...]:
         """Why, the first settled it; `unpaired` is always among them."""
         if self.verdict is Verdict.REJECT:
-            slower = self.goal.kind == "no-regression" or self.low > math.log1p(self.allowance)
+            slower = self.goal.kind == "no-regression" or self.effect.low > math.log1p(self.allowance)
             return (Reason.SLOWER if slower else Reason.BELOW_THRESHOLD, Reason.UNPAIRED)
         kind = [Reason.SUMMARY_ONLY] if self.summary_only else []
         return (*self.blocking, Reason.UNPAIRED, *kind, *([Reason.ONE_PROCESS] if self.one_process else []))
@@ -159,16 +141,16 @@ class Unpaired:
     @property
     def suggestion(self) -> str:
         """What the numbers would mean had nothing but the code changed, in words."""
-        if not math.isfinite(self.low):
+        if not math.isfinite(self.effect.low):
             return "nothing, there is no interval"
         agreed = self.ranks is None or -self.ranks.low <= self.goal.log_threshold
         if self.p_adjusted <= self.limit and agreed:
             return "the goal is met" if self.goal.kind == "speedup" else "no regression"
-        if self.low > 0.0:
+        if self.effect.low > 0.0:
             return "slower"
-        if self.low > self.goal.log_threshold:
+        if self.effect.low > self.goal.log_threshold:
             return "the goal is missed"
-        return "faster, but not by the margin" if self.high < 0.0 else "no clear difference"
+        return "faster, but not by the margin" if self.effect.high < 0.0 else "no clear difference"
 
 
 def compare(
@@ -214,14 +196,11 @@ def compare(
         reasons.append(Reason.TOO_FEW_VALUES)
     elif usable and not se > _ROUNDING:
         reasons.append(Reason.INVALID_MEASUREMENT)
-    nan = math.nan
     if not se > _ROUNDING:  # also NaN; equal times differ by rounding once their logarithms are taken
-        se = nan
-    half = t_margin = p_margin = t_zero = p_zero = p_worse = nan
-    if math.isfinite(se) and df > 0.0:
-        half = float(t_critical(limit, df)) * se
-        t_margin, t_zero = (goal.log_threshold - theta) / se, -theta / se
-        p_margin, p_zero = float(t_upper(t_margin, df)), float(2.0 * t_upper(abs(t_zero), df))
+        se = math.nan
+    effect = effect_of(theta, se, df, limit, goal)
+    p_worse = math.nan
+    if math.isfinite(effect.low):
         p_worse = float(t_upper((theta - math.log1p(allowance) - goal.log_threshold) / se, df))
     return Unpaired(
         goal=goal,
@@ -230,26 +209,18 @@ def compare(
         baseline=baseline,
         optimized=optimized,
         one_process=one_process,
-        theta=theta,
-        se=se,
-        df=df,
-        low=theta - half,
-        high=theta + half,
-        t_margin=t_margin,
-        p_margin=p_margin,
-        t_zero=t_zero,
-        p_zero=p_zero,
+        effect=effect,
         p_worse=p_worse,
         welch=welch,
         ranks=ranks,
-        total=_total(baseline, optimized, limit) if usable else (nan, nan, nan),
+        total=_total(baseline, optimized, limit) if usable else (math.nan, math.nan, math.nan),
         blocking=tuple(dict.fromkeys(reasons)),
     )
 
 
 def adjusted(comparisons: Sequence[Unpaired]) -> tuple[Unpaired, ...]:
     """Return the comparisons with their p-values corrected for how many there are (Holm)."""
-    met = holm([each.p_margin for each in comparisons])
+    met = holm([each.effect.p_margin for each in comparisons])
     worse = holm([each.p_worse for each in comparisons])
     return tuple(
         replace(each, p_adjusted=float(p), p_worse_adjusted=float(q))

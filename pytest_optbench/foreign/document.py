@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..core.criteria import Criterion
-from ..core.document import finite
+from ..core.criteria import Criterion, requirement
+from ..core.document import control_document, criteria_document, finite, interval_document
 from ..core.unpaired import FEWEST, Side, Unpaired
 from ..core.verdicts import EXPLANATION, Reason
 from ..core.wording import p_value, percent, short_percent, times
@@ -40,7 +40,7 @@ def document(
     shown, name = compared.shown, compared.name
     identity = f"compare::{name}"
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    saved, ratio, total = shown.saved, shown.ratio, shown.total
+    saved, ratio, total = shown.effect.saved, shown.effect.ratio, shown.total
     sides = (
         ("baseline", shown.baseline, compared.old, comparison.old),
         ("optimized", shown.optimized, compared.new, comparison.new),
@@ -61,14 +61,11 @@ def document(
         "margin": shown.goal.ratio,
         "confidence": round(1.0 - 2.0 * shown.limit, 12),
         **{arm: _arm(side, file) for arm, side, _, file in sides},
-        "time_saved": _interval("estimate", saved),
-        "ratio": _interval("estimate", ratio),
+        "time_saved": interval_document("estimate", saved),
+        "ratio": interval_document("estimate", ratio),
         "tests": _tests(shown),
-        "total_time": _interval("ratio", total),
-        "criteria": [
-            {"name": row.name, "required": row.required, "actual": row.actual, "passed": row.passed}
-            for row in _criteria(shown, comparison)
-        ],
+        "total_time": interval_document("ratio", total),
+        "criteria": criteria_document(_criteria(shown, comparison)),
         "equivalence": {
             "checked": False,
             "passed": None,
@@ -79,15 +76,9 @@ def document(
         "looks": [],
         "pairs_needed": None,
         "smallest_detectable": _detectable(shown),
-        "control": {
-            "ratio": finite(control.ratio) if control else None,
-            "ci_low": finite(control.ci_low) if control else None,
-            "ci_high": finite(control.ci_high) if control else None,
-            "noise_floor": finite(control.noise_floor) if control else None,
-            "n": control.n if control else None,
-        },
+        "control": control_document(control),
         "order_effect": {"ratio": None, "p": None},
-        "p_sequential": finite(shown.p_margin),
+        "p_sequential": finite(shown.effect.p_margin),
         "p_adjusted": finite(shown.p_adjusted),
         "diagnostics": _diagnostics(comparison, compared),
         "memory": _memory(compared, comparison.old.tool),
@@ -151,23 +142,17 @@ def unit(shown: Unpaired) -> str:
 
 def summary(shown: Unpaired, title: str) -> str:
     """Return the comparison in one line, which always says that it is unpaired."""
-    goal = shown.goal
-    required = (
-        f">= {short_percent(goal.margin)}"
-        if goal.kind == "speedup"
-        else f"slowdown <= {short_percent(goal.margin)}"
-    )
-    saved, low, high = shown.saved
+    saved, low, high = shown.effect.saved
     if not math.isfinite(saved):
         seen = "no estimate"
     else:
-        seen = f"time saved {percent(saved)} = {times(shown.ratio[0])}"
+        seen = f"time saved {percent(saved)} = {times(shown.effect.ratio[0])}"
         if math.isfinite(low):
             seen += f", {short_percent(1.0 - 2.0 * shown.limit)} CI [{percent(low)}, {percent(high)}]"
     reason = shown.reasons[0]
     return (
-        f"{shown.verdict.value} {title}: unpaired, {seen}, required {required}; {counts(shown)}; it suggests: "
-        f"{shown.suggestion}; {reason.value}: {EXPLANATION[reason]}"
+        f"{shown.verdict.value} {title}: unpaired, {seen}, required {requirement(shown.goal)}; {counts(shown)}; "
+        f"it suggests: {shown.suggestion}; {reason.value}: {EXPLANATION[reason]}"
     )
 
 
@@ -192,29 +177,31 @@ def _arm(side: Side, file: File) -> dict[str, Any]:
     }
 
 
-def _interval(name: str, values: tuple[float, float, float]) -> dict[str, float | None]:
-    return {name: finite(values[0]), "ci_low": finite(values[1]), "ci_high": finite(values[2])}
-
-
 def _tests(shown: Unpaired) -> dict[str, Any]:
-    df, ranks = finite(shown.df), shown.ranks
-    effect = (
+    effect, ranks = shown.effect, shown.ranks
+    df = finite(effect.df)
+    shift = (
         (None, None, None)
         if ranks is None
         else tuple(_exp(v) for v in (ranks.estimate, ranks.low, ranks.high))
     )
     none = {"t": None, "df": None, "p": None}
     return {
-        "margin": {"t": finite(shown.t_margin), "df": df, "p": finite(shown.p_margin), "limit": shown.limit},
-        "zero": {"t": finite(shown.t_zero), "df": df, "p": finite(shown.p_zero)},
+        "margin": {
+            "t": finite(effect.t_margin),
+            "df": df,
+            "p": finite(effect.p_margin),
+            "limit": shown.limit,
+        },
+        "zero": {"t": finite(effect.t_zero), "df": df, "p": finite(effect.p_zero)},
         "paired_t": {**none, "ratio": None, "ci_low": None, "ci_high": None},
         "welch_t": {"t": finite(shown.welch.t), "df": finite(shown.welch.df), "p": finite(shown.welch.p)},
         "distribution_free": {
             "name": "Mann-Whitney (Hodges-Lehmann), unpaired" if ranks else "none: no values",
             "p": finite(ranks.p) if ranks else None,
-            "ratio": effect[0],
-            "ci_low": effect[1],
-            "ci_high": effect[2],
+            "ratio": shift[0],
+            "ci_low": shift[1],
+            "ci_high": shift[2],
         },
     }
 
@@ -226,18 +213,19 @@ def _exp(value: float) -> float | None:
 def _detectable(shown: Unpaired) -> float | None:
     from ..core.power import smallest_detectable
 
-    if not shown.se > 0.0:
+    effect = shown.effect
+    if not effect.se > 0.0:
         return None
-    return finite(smallest_detectable(shown.se, int(shown.df) or 1, shown.goal.log_threshold, shown.limit))
+    return finite(smallest_detectable(effect.se, int(effect.df) or 1, shown.goal.log_threshold, shown.limit))
 
 
 def _criteria(shown: Unpaired, comparison: Comparison) -> list[Criterion]:
     goal = shown.goal
     speedup = goal.kind == "speedup"
     sign = 1.0 if speedup else -1.0
-    _, low, _ = shown.saved
+    _, low, _ = shown.effect.saved
     known = math.isfinite(low)
-    clears = known and shown.high <= goal.log_threshold
+    clears = known and shown.effect.high <= goal.log_threshold
     return [
         Criterion("measured side by side", "pairs, interleaved", "unpaired, two recordings", False),
         Criterion(

@@ -28,10 +28,10 @@ def test_numbers_are_those_of_scipy() -> None:
     found = judged(a, b, SPEEDUP)
     la, lb = np.log(a.values), np.log(b.values)
     welch = stats.ttest_ind(la, lb, equal_var=False)
-    assert found.theta == pytest.approx(lb.mean() - la.mean())
-    assert found.p_zero == pytest.approx(welch.pvalue)
+    assert found.effect.theta == pytest.approx(lb.mean() - la.mean())
+    assert found.effect.p_zero == pytest.approx(welch.pvalue)
     interval = welch.confidence_interval(0.95)
-    assert (-found.high, -found.low) == pytest.approx((interval.low, interval.high))
+    assert (-found.effect.high, -found.effect.low) == pytest.approx((interval.low, interval.high))
     assert found.ranks is not None
     assert found.ranks.p == pytest.approx(stats.mannwhitneyu(la, lb, method="exact").pvalue)
     plain = stats.ttest_ind(a.values, b.values, equal_var=False)
@@ -39,7 +39,7 @@ def test_numbers_are_those_of_scipy() -> None:
         (plain.statistic, plain.df, plain.pvalue)
     )
     upper = stats.ttest_ind(la + math.log(0.95), lb, equal_var=False, alternative="greater")
-    assert found.p_margin == pytest.approx(upper.pvalue)
+    assert found.effect.p_margin == pytest.approx(upper.pvalue)
 
 
 def test_no_numbers_whatever_are_accepted() -> None:
@@ -110,8 +110,8 @@ def test_what_cannot_be_judged_is_not(a: Side, b: Side, reason: Reason) -> None:
 def test_identical_times_are_no_difference() -> None:
     """The same values on both sides, equal means included, give an interval around zero."""
     found = judged(processes(1.0), processes(1.0), SPEEDUP)
-    assert found.theta == 0.0
-    assert found.low < 0.0 < found.high
+    assert found.effect.theta == 0.0
+    assert found.effect.low < 0.0 < found.effect.high
     assert found.suggestion == "the goal is missed"
     assert judged(processes(1.0, spread=0.2), processes(1.0, spread=0.2)).suggestion == "no clear difference"
 
@@ -121,9 +121,9 @@ def test_summaries_give_an_interval_and_no_rank_test() -> None:
     a, b = (Side(mean_s=m, sd_s=0.02 * m, n=100) for m in (1.0, 4.0))
     found = judged(a, b)
     assert found.ranks is None
-    assert found.ratio[0] == pytest.approx(0.25)
+    assert found.effect.ratio[0] == pytest.approx(0.25)
     se = math.sqrt(2 * 0.02**2 / 100)
-    assert found.high - found.low == pytest.approx(2 * stats.t.isf(0.05, 198) * se)
+    assert found.effect.high - found.effect.low == pytest.approx(2 * stats.t.isf(0.05, 198) * se)
     assert found.reasons == (Reason.UNPAIRED, Reason.SUMMARY_ONLY)
 
 
@@ -135,7 +135,7 @@ def test_rounds_of_one_process_are_batched() -> None:
     assert len(one.units()) == BATCHES
     naive = stats.sem(np.log(wave))
     found = judged(one, Side.of_processes([list(wave[::-1])]))
-    assert found.se > 5 * naive
+    assert found.effect.se > 5 * naive
 
 
 def test_millions_of_values_cost_little_memory() -> None:
