@@ -1,19 +1,23 @@
 """``optengine optimize module:objective --space space.toml ...``: a search from the command line.
 
-Exit status: 0 when the run ended with a best trial, 1 when it did not (too many failures, no complete trial),
-2 for wrong usage. The table goes to standard output, the bar and errors to standard error.
+Exit status: 0 when the run ended with a best trial, 1 when it did not (too many failures, no complete trial) or its
+history could not be written, 2 for wrong usage. The table goes to standard output, bar and errors to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from typing import IO, Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 from optengine.errors import EngineError
 from optengine.named import named_callable
 from optengine.optimize.errors import OptimizeError, TooManyFailuresError
+
+if TYPE_CHECKING:
+    from optengine.optimize.trial import Trial
 
 _EXAMPLE = """example:
   optengine optimize strategies:sharpe --space space.toml --algorithm tpe --trials 200 --workers 2 \\
@@ -95,20 +99,26 @@ def run(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     except EngineError as error:
         print(f"optengine optimize: {error}", file=err)
         return 2
-    if args.out:
-        optimizer.save(args.out)
     _print_result(optimizer, out)
+    for line in _errors(optimizer.trials):
+        print(f"optengine optimize: {line}", file=err)
+    if args.out:
+        try:
+            optimizer.save(args.out)
+        except EngineError as error:
+            print(f"optengine optimize: {error}", file=err)
+            return 1
     return status or int(optimizer.get_best_result() is None)
 
 
 def _prepare(args: argparse.Namespace) -> tuple[Any, Callable[..., Any]]:
-    from optengine.optimize.history import check_suffix
+    from optengine.optimize.history import check_writable
     from optengine.optimize.optimizer import ParallelOptimizer
     from optengine.search.names import algorithm_named
     from optengine.search.space import Space
 
     if args.out:
-        check_suffix(args.out)
+        check_writable(args.out)
     if args.resume and not args.checkpoint:
         raise OptimizeError("--resume needs the file to continue; received no --checkpoint")
     objective = named_callable(args.objective, "objective", OptimizeError)
@@ -179,6 +189,14 @@ def _limit(text: str) -> float | None:
         raise OptimizeError(
             f"--max-failures must be a number, a share or 'none'; received {text!r}"
         ) from error
+
+
+def _errors(trials: Sequence[Trial], count: int = 3) -> list[str]:
+    """One line per wording of failure, the most frequent first, at most ``count`` and how many more."""
+    found = Counter(trial.error for trial in trials if trial.state == "failed")
+    lines = [f"{times} x failed: {error}" for error, times in found.most_common(count)]
+    rest = len(found) - len(lines)
+    return [*lines, f"and {rest} other errors, see the column error of --out"] if rest > 0 else lines
 
 
 def _print_result(optimizer: Any, out: IO[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -62,20 +63,43 @@ def check_suffix(path: str | Path) -> Path:
     return path
 
 
+def check_writable(path: str | Path) -> Path:
+    """The path, once a file beside it could be made: a place that refuses is found before the work, not after.
+
+    Raises OptimizeError for another suffix, a folder, and a folder of the path that is missing or read-only.
+    """
+    path = check_suffix(path)
+    if path.is_dir():
+        raise OptimizeError(f"the results go to a file; received the folder {str(path)!r}")
+    temporary = _beside(path)
+    try:
+        temporary.open("xb").close()
+    except OSError as error:
+        raise OptimizeError(f"the results file must be writable; received {str(path)!r}: {error}") from error
+    temporary.unlink()
+    return path
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as Parquet or CSV, by the suffix, replacing the file at once or not at all.
 
     Raises:
-        OptimizeError: another suffix.
+        OptimizeError: another suffix, or a place that cannot be written to.
     """
     path = check_suffix(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _beside(path)
     try:
         if path.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OptimizeError(f"the results could not be written to {str(path)!r}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

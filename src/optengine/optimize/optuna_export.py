@@ -5,6 +5,7 @@ The study is a copy for looking at: the run never reads it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from optengine._optional import require
@@ -25,6 +26,7 @@ class OptunaExport:
 
     Raises:
         MissingExtraError: Optuna is not installed.
+        OptimizeError: the storage cannot be opened.
     """
 
     def __init__(self, space: Space, storage: Any, study_name: str, direction: str = "maximize") -> None:
@@ -35,6 +37,11 @@ class OptunaExport:
             self.study = self._optuna.create_study(
                 storage=storage, study_name=study_name, direction=direction, load_if_exists=True
             )
+        except Exception as error:
+            raise OptimizeError(
+                f"the Optuna storage must be one that Optuna can open, such as sqlite:///study.db; received "
+                f"{_without_password(storage)!r}: {type(error).__name__}"
+            ) from error
         finally:
             self._optuna.logging.set_verbosity(verbosity)
         # A resumed run tells its trials again from the first, so those already in the study are passed over.
@@ -72,6 +79,10 @@ class OptunaExport:
                 intermediate_values={int(r.step): r.value for r in trial.reports if r.step is not None},
             )
         )
+
+
+def _without_password(storage: Any) -> str:
+    return re.sub(r"://[^@/]*@", "://...@", str(storage))
 
 
 def _cell(value: Any) -> Any:

@@ -106,6 +106,11 @@ def test_a_run_is_resumed_without_repeating_the_seed(command: Command, tmp_path:
         (("--algorithm", "magic", "--trials", "3"), "algorithm must be one of grid, random"),
         (("--trials", "3", "--resume"), "--resume needs the file to continue"),
         (("--trials", "3", "--out", "x.xls"), "must end in .parquet or .csv"),
+        (
+            ("--trials", "3", "--out", "missing/x.csv"),
+            "the results file must be writable; received 'missing/x.csv'",
+        ),
+        (("--trials", "3", "--optuna-storage", "no://me:secret@host"), "received 'no://...@host'"),
         (("--trials", "3", "--option", "population"), "--option must be NAME=VALUE; received 'population'"),
         (("--trials", "3", "--option", "speed=fast"), "does not take these options: {'speed': 'fast'}"),
         (("--trials", "3", "--max-failures", "many"), "--max-failures must be a number, a share or 'none'"),
@@ -134,8 +139,23 @@ def test_a_run_without_success_ends_with_one(command: Command) -> None:
     assert status == 1
     assert "RuntimeError: nothing works" in err
     assert "no complete trial" in out
-    status, out, _ = command("broken", "--algorithm", "random", "--trials", "20", "--max-failures", "none")
+    status, out, err = command("broken", "--algorithm", "random", "--trials", "20", "--max-failures", "none")
     assert status == 1
+    assert "20 x failed: RuntimeError: nothing works" in err
+
+
+def test_a_history_that_cannot_be_written_is_an_error(command: Command, tmp_path: Path) -> None:
+    """A place lost while the run goes on takes the file away, not the table, and leaves nothing behind."""
+    (tmp_path / "vanishing.py").write_text(
+        "import shutil\ndef bowl(params):\n    shutil.rmtree('out', ignore_errors=True)\n    return params['x']\n"
+    )
+    (tmp_path / "out").mkdir()
+    out, err = io.StringIO(), io.StringIO()
+    words = "optimize vanishing:bowl --space space.toml --backend serial --trials 3 --algorithm random --no-progress"
+    assert run_cli([*words.split(), "--out", "out/trials.parquet"], out, err) == 1
+    assert "best: trial" in out.getvalue()
+    assert "the results could not be written to 'out/trials.parquet'" in err.getvalue()
+    assert not (tmp_path / "out").exists()
 
 
 def test_early_stops_are_said(command: Command) -> None:
