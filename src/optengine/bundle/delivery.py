@@ -68,6 +68,7 @@ class Mapped:
         """Map and decode every table here: forked workers inherit the views instead of making them."""
         bundle = self.get()
         for name in bundle.tables:
+            bundle.table(name)
             bundle.frame(name)
         sqlite3.connect(":memory:").close()  # sets up the library once; no handle stays open
 

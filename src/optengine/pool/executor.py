@@ -19,7 +19,7 @@ from optengine.errors import BrokenPool, ConfigurationError, NestedPoolError, No
 from optengine.pool.batch import ListBatch, StreamBatch
 from optengine.pool.bootstrap import preparation_data
 from optengine.pool.failure import TaskFailure
-from optengine.pool.forkserver import ServerSetup
+from optengine.pool.forkserver import Inheritance, ServerSetup
 from optengine.pool.memory import parse_limit
 from optengine.pool.payload import describe, function_blob
 from optengine.pool.plan import PoolPlan, parse_cpus, require_count, require_positive
@@ -346,15 +346,16 @@ def _launcher_factory(plan: PoolPlan) -> Callable[[], Launcher]:
     if plan.start_method == "spawn":
         return lambda: SpawnLauncher(environment)
     if plan.start_method == "fork":
-        return lambda: ServerLauncher(None, environment, plan.shared or {})
+        return lambda: ServerLauncher(Inheritance(plan.shared, plan.threads), environment)
     warm = plan.start_method == "preload"
     imported = tuple(name for name in PRELOAD_IF_IMPORTED if name in sys.modules)
     setup = ServerSetup(
         preparation=preparation_data(),
         preload=(*imported, *plan.preload) if warm else (),
         shared=plan.shared_blob() if warm else None,
+        threads=plan.threads,
     )
-    return lambda: ServerLauncher(setup, environment, None)
+    return lambda: ServerLauncher(setup, environment)
 
 
 def _forgotten(supervisor: Supervisor, owner: int) -> None:

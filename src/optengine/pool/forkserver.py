@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkProcess
 from typing import Any, NamedTuple
 
+from optengine import cpus
 from optengine.pool import bootstrap, shared
 from optengine.pool.worker import run_worker
 
@@ -40,6 +41,14 @@ class ServerSetup(NamedTuple):
     preparation: dict[str, Any]
     preload: tuple[str, ...]
     shared: bytes | None
+    threads: int
+
+
+class Inheritance(NamedTuple):
+    """What a server forked from the parent is told; the rest it has."""
+
+    shared: Mapping[str, Any] | None
+    threads: int
 
 
 class ServerReady(NamedTuple):
@@ -103,18 +112,24 @@ def serve_fresh(control: socket.socket) -> None:
             shared.install(pickle.loads(setup.shared))  # noqa: S301 - pickled by our own parent
         except Exception:  # noqa: BLE001 - reported to the parent, which refuses to go on
             problems.append(f"the share handles could not be loaded:\n{traceback.format_exc()}")
-    serve(control, problems)
+    serve(control, problems, setup.threads)
 
 
-def serve_forked(control: socket.socket, handles: Mapping[str, Any] | None) -> None:
+def serve_forked(control: socket.socket, inheritance: Inheritance) -> None:
     """Serve in a fork of the parent, which already holds everything."""
     shared.become_worker()
-    shared.install(handles)
-    serve(control, [])
+    shared.install(inheritance.shared)
+    os.environ.update(cpus.thread_caps(inheritance.threads, os.environ))  # for what workers import later
+    serve(control, [], inheritance.threads)
 
 
-def serve(control: socket.socket, problems: list[str]) -> None:
-    """Fork workers on request until the parent closes ``control``."""
+def serve(control: socket.socket, problems: list[str], threads: int) -> None:
+    """Fork workers on request until the parent closes ``control``.
+
+    What all workers need is done before the first fork: a page that a worker writes, be it the reference count of an
+    object or a module it imports, is a page of its own. What is alive then is kept from the garbage collector for
+    good, whose first full pass in a worker would copy every object.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name, handle in shared.installed().items():
         preload = getattr(handle, "preload", None)
@@ -128,6 +143,10 @@ def serve(control: socket.socket, problems: list[str]) -> None:
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
         )
         problems.append(f"the fork server must have one thread; what it preloaded started {names}")
+    try:
+        cpus.cap_loaded_threads(threads)
+    except Exception:  # noqa: BLE001 - reported to the parent; a foreign library may refuse for any reason
+        problems.append(f"the threads of loaded libraries could not be capped:\n{traceback.format_exc()}")
     gc.collect()
     gc.freeze()
     control.sendall(encode_report(ServerReady(bootstrap.main_error, tuple(problems))))

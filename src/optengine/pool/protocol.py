@@ -63,7 +63,6 @@ class Setup(NamedTuple):
 
     number: int
     cpus: tuple[int, ...]
-    threads: int
     preparation: dict[str, Any] | None
     initializer: bytes | None
     shared: bytes | None

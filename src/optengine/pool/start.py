@@ -26,6 +26,7 @@ from optengine.pool.forkserver import (
     REQUEST,
     Ended,
     Forked,
+    Inheritance,
     Report,
     ServerSetup,
     decode_report,
@@ -156,9 +157,7 @@ class SpawnLauncher:
 class ServerLauncher:
     """Forks workers from a server process."""
 
-    def __init__(
-        self, setup: ServerSetup | None, environment: Mapping[str, str], inherited: Mapping[str, Any] | None
-    ) -> None:
+    def __init__(self, setup: ServerSetup | Inheritance, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self._control = own_end(ours)
         self._frames = FrameReader()
@@ -166,9 +165,9 @@ class ServerLauncher:
         self._forked: Any = None
         with theirs, contextlib.ExitStack() as undo:
             undo.callback(ours.close)
-            if setup is None:
+            if isinstance(setup, Inheritance):
                 self._forked = multiprocessing.get_context("fork").Process(
-                    target=serve_forked, args=(theirs, inherited), name="optengine-server", daemon=False
+                    target=serve_forked, args=(theirs, setup), name="optengine-server", daemon=False
                 )
                 with warnings.catch_warnings():
                     # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were
@@ -180,7 +179,7 @@ class ServerLauncher:
                     bootstrap.command("server", [theirs.fileno()]), [theirs.fileno()], environment
                 )
             undo.pop_all()
-        if setup is not None:
+        if isinstance(setup, ServerSetup):
             with contextlib.suppress(OSError):  # a server that died at once shows in collect()
                 self._control.sendall(encode_setup(setup))
 

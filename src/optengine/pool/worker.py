@@ -11,7 +11,6 @@ buffered: sent when nothing is left to do, at the latest a few milliseconds late
 
 from __future__ import annotations
 
-import gc
 import itertools
 import mmap
 import os
@@ -372,7 +371,6 @@ def run_worker(
         worker.send(SetupFailed(_fault(error), bootstrap.main_error))
         channel.close()
         return
-    gc.unfreeze()
     worker.send(Ready(os.getpid(), main_error))
     attendant.start(worker)
     worker.serve()
@@ -388,7 +386,6 @@ def _set_up(setup: Setup, *, inherited: bool) -> str | None:
     if setup.cpus:
         cpus.pin(setup.cpus)
     if inherited:
-        cpus.cap_loaded_threads(setup.threads)
         random = sys.modules.get("numpy.random")
         if random is not None:
             random.seed()  # forked workers would otherwise all draw the same numbers
