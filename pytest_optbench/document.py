@@ -121,7 +121,7 @@ def code_of(call: Callable[..., Any], root: Path) -> dict[str, Any]:
     try:
         lines, first = inspect.getsourcelines(inner)
         path = Path(inspect.getsourcefile(inner) or "")
-    except (OSError, TypeError):
+    except (OSError, TypeError):  # built in, or typed at a prompt: the report says n/a
         return found
     try:
         found["file"] = path.resolve().relative_to(root.resolve()).as_posix()

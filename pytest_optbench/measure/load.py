@@ -84,7 +84,7 @@ def _own_cpu_s() -> float:
     for child in psutil.Process().children(recursive=True):
         try:
             used = child.cpu_times()
-        except psutil.Error:
+        except psutil.Error:  # it ended meanwhile: what it used counts as somebody else's, never less load
             continue
         own += used.user + used.system + used.children_user + used.children_system
     return own

@@ -149,7 +149,10 @@ class _HighWater:
             try:
                 Path("/proc/self/clear_refs").write_text("5")
                 self._before = _status_bytes("VmRSS")
-            except (OSError, ValueError):
+            except (
+                OSError,
+                ValueError,
+            ):  # a kernel that does not let it be reset: then the samples alone count
                 pass
 
     def growth(self) -> int | None:

@@ -25,6 +25,9 @@ from pathlib import Path
 INTERVAL_S = 0.005
 _IDLE_S = 1.0
 _PROC = Path("/proc")
+# Whoever is not allowed to read a process must not take its memory for none: any other error ends the watching,
+# and what was not watched is not judged.
+_ENDED = (FileNotFoundError, ProcessLookupError)
 
 
 @cache
@@ -37,7 +40,7 @@ def pss(pid: int) -> int | None:
     """Return the proportional set size in bytes; None where it cannot be read."""
     try:
         rollup = (_PROC / str(pid) / "smaps_rollup").read_text()
-    except OSError:
+    except OSError:  # then `rss` tells, which is never less
         return None
     return next((_kib(line) for line in rollup.splitlines() if line.startswith("Pss:")), None)
 
@@ -46,7 +49,7 @@ def rss(pid: int) -> int:
     """Return the resident set size in bytes; 0 for a process that ended meanwhile."""
     try:
         status = (_PROC / str(pid) / "status").read_text()
-    except OSError:
+    except _ENDED:
         return 0 if standalone() else _psutil_rss(pid)
     return next((_kib(line) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
 
@@ -59,9 +62,9 @@ def descendants(pid: int) -> list[int]:
         parent = pending.pop()
         try:
             lists = [(task / "children").read_text() for task in (_PROC / str(parent) / "task").iterdir()]
-        except OSError:
+        except _ENDED:
             if parent != pid or standalone():
-                continue  # it ended meanwhile
+                continue
             return _psutil_descendants(pid)
         children = [int(child) for text in lists for child in text.split()]
         found += children
@@ -78,7 +81,7 @@ def _psutil_rss(pid: int) -> int:
 
     try:
         return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
+    except psutil.NoSuchProcess:
         return 0
 
 
@@ -87,7 +90,7 @@ def _psutil_descendants(pid: int) -> list[int]:
 
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
+    except psutil.NoSuchProcess:
         return []
 
 

@@ -101,7 +101,7 @@ _ZOMBIE = ""
 def _processes() -> dict[int, str]:
     found = {}
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
+        with suppress(psutil.Error):  # it ended meanwhile, so it was not left behind
             found[child.pid] = _ZOMBIE if child.status() == psutil.STATUS_ZOMBIE else child.name()
     return found
 
@@ -139,7 +139,7 @@ def _read_cwd() -> str | None:
 
 def _restore_cwd(cwd: str | None) -> None:
     if cwd is not None:
-        with suppress(OSError):
+        with suppress(OSError):  # the arm deleted it, which is reported; both arms go on where it left them
             os.chdir(cwd)
 
 
@@ -166,7 +166,7 @@ def _read_umask() -> str | None:
     """Return the mask for new files; only where reading it does not mean setting it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
-    except OSError:
+    except OSError:  # not Linux
         return None
     found = re.search(r"^Umask:\s*(\d+)", status, re.MULTILINE)
     return found.group(1) if found else None

@@ -137,7 +137,7 @@ def _sweep(folder: Path) -> None:
     """Remove temporary files that a killed writer left behind."""
     oldest = time.time() - STALE_S
     for path in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):
+        with suppress(OSError):  # another run was faster, or it is not ours to remove: it does no harm
             if path.lstat().st_mtime < oldest:
                 path.unlink()
 
@@ -152,7 +152,7 @@ def _refuse_link(path: Path) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Make the rename survive a power cut, where the file system can."""
-    with suppress(OSError):
+    with suppress(OSError):  # network file systems know no such thing; the file itself is on the disk
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

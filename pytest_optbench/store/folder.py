@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import schema, slug
-from .errors import StoreError
+from .errors import SchemaError, StoreError
 from .files import read
 
 Decision = dict[str, Any]
@@ -51,10 +51,15 @@ def stem_for(folder: Path, identity: str) -> str:
 
 
 def _identity(path: Path) -> str | None:
-    """Return the id of the decision in ``path``; None when it is not one."""
+    """Return the id of the decision in ``path``; None when it is not one.
+
+    Raises StoreError for a file that cannot be read: it may be that very decision, whose attempts have to count.
+    """
+    if path.is_symlink() or not path.is_file():
+        return None
     try:
         doc = schema.loads(read(path).decode("utf-8"))
-    except (StoreError, UnicodeDecodeError):
+    except (SchemaError, UnicodeDecodeError):  # somebody else's file
         return None
     return str(doc["id"])
 

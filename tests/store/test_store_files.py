@@ -49,6 +49,7 @@ import fcntl, os, sys
 from pathlib import Path
 from pytest_optbench.store import StoreError, check_writable
 from pytest_optbench.store.files import replace
+from pytest_optbench.store.folder import stem_for
 folder = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.setuid(65534)
@@ -150,6 +151,16 @@ def test_a_folder_that_is_not_writable_is_an_error(open_folder: Path) -> None:
     assert "--optbench-report-dir=DIR" in message
     message = without_privileges("check_writable(folder)", open_folder / "new")
     assert f"the report folder {open_folder / 'new'} cannot be created: Permission denied" in message
+
+
+def test_a_decision_that_cannot_be_read_is_not_taken_for_another(open_folder: Path) -> None:
+    """Its attempts have to count, so the run stops instead of writing the decision under another name."""
+    replace(open_folder, "t.json", b"{}")
+    open_folder.chmod(0o777)
+    assert without_privileges("stem_for(folder, 't')", open_folder) == ""
+    (open_folder / "t.json").chmod(0o000)
+    message = without_privileges("stem_for(folder, 't')", open_folder)
+    assert "t.json cannot be read: Permission denied" in message
 
 
 def test_losing_the_permission_later_keeps_the_old_file(open_folder: Path) -> None:
