@@ -70,7 +70,7 @@ MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "optimizer_scaling": (
         "Scaling of the optimizer over workers",
-        ("benchmarks/engine/optimizer_scaling.py", "--workers", "1,2", "--rounds", "2", "--json", JSON),
+        ("benchmarks/engine/optimizer_scaling.py", "--workers", "1,2", "--rounds", "4", "--json", JSON),
     ),
     "optimizer_quality": (
         "Searches against random search at equal budget",

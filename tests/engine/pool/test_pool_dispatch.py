@@ -143,8 +143,8 @@ def test_a_time_out_in_a_chunk_costs_only_its_task(pair):
 
 
 def test_a_long_computation_is_rarely_interrupted(pair):
-    """The worker's other thread interrupts a task of 0.8 s a few times, not every 10 ms."""
-    assert pair.run_batch(tasks.switches_while_computing, [0.8])[0] < 30
+    """The worker's other thread interrupts tasks of 0.8 s a few times each, not every 10 ms."""
+    assert max(pair.run_batch(tasks.switches_while_computing, [0.8] * 4)) < 30
 
 
 def test_a_result_before_a_long_task_does_not_wait_for_it(pair, tmp_path):
