@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..measure.address_space import as_before
 from ..measure.channel import ARM, CPUS, FD, NAMES, OTHER_TREE, PARENT, SEED, TEMP, TREE, Channel
+from ..measure.errors import MeasureError
 
 _PR_SET_PDEATHSIG = 1
 
@@ -56,11 +58,16 @@ def connect(environment: MutableMapping[str, str]) -> Connection:
         os.register_at_fork(
             after_in_child=channel.close
         )  # a fork of the tests must not keep the channel open
+    as_before(environment)
     _die_with(int(environment.pop(PARENT)))
     cpus = environment.pop(CPUS, "")
     if cpus and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
+        try:
             os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+        except (OSError, ValueError) as error:  # the report would say that it was pinned
+            raise MeasureError(
+                f"--optbench-cpus must name CPUs that every process may use, received {cpus!r}: {error}"
+            ) from error
     trees = [environment.get(name) for name in (TREE, OTHER_TREE)]
     return Connection(
         channel=channel,

@@ -8,11 +8,12 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ..measure.affinity import current_cpu, move_to
 from ..measure.arm import Reading
 from ..measure.channel import MOST_RESULT_BYTES, Channel
 from ..measure.clock import SYSTEM_CLOCK, Clock
 from ..measure.equivalence import difference_of
-from ..measure.garbage import Collector, equal_collector_state
+from ..measure.garbage import Collector, equal_collector_state_kept
 from ..measure.layout import RandomPlace
 from ..measure.output import diverted_output, null_stream
 from ..measure.record import Recordings
@@ -74,17 +75,21 @@ class Region:
         recordings = Recordings()
         with recordings.listening(name):
             result = None if single else work.once()
-        with suspended_tracers() as findings, null_stream() as null, equal_collector_state() as collector:
+        with (
+            suspended_tracers() as findings,
+            null_stream() as null,
+            equal_collector_state_kept() as collector,
+        ):
             self._channel.send(event="at", id=node_id, region=name, setup=work.setup is not None, once=single)
             while True:
                 command = self._channel.receive()
                 do = command.get("do")
                 if do == "sample":
                     with diverted_output(null):
-                        reading = self._sample(work, int(command["loops"]), collector)
+                        cpu, reading = self._sample(work, command, collector)
                     if os.getpid() != pid:
                         os._exit(1)  # a fork of the work came back out of it
-                    self._send_reading(reading)
+                    self._send_reading(reading, cpu)
                 elif do == "result":
                     with diverted_output(null):
                         answer = self._result(work)
@@ -105,11 +110,17 @@ class Region:
                 else:
                     raise Abandoned("the driver gave this benchmark up")
 
-    def _sample(self, work: Work, loops: int, collector: Collector) -> Reading:
+    def _sample(
+        self, work: Work, command: Mapping[str, Any], collector: Collector
+    ) -> tuple[int | None, Reading]:
+        """Return where the run began, and its times."""
         collector.before_run()
-        return self._place(work.run, loops, SYSTEM_CLOCK)
+        if (wanted := command.get("cpu")) is not None:
+            move_to(int(wanted))
+        cpu = current_cpu()
+        return cpu, self._place(work.run, int(command["loops"]), SYSTEM_CLOCK)
 
-    def _send_reading(self, reading: Reading) -> None:
+    def _send_reading(self, reading: Reading, cpu: int | None) -> None:
         self.seconds.append(reading.seconds_per_call)
         self._channel.send(
             event="reading",
@@ -117,6 +128,7 @@ class Region:
             wall_ns=reading.wall_ns,
             cpu_ns=reading.cpu_ns,
             elapsed_ns=reading.elapsed_ns,
+            cpu=cpu,
         )
 
     def _result(self, work: Work) -> dict[str, Any]:

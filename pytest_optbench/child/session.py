@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -105,6 +106,8 @@ class ChildSession:
         self._abandoned = False
         self._info = dict
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if following is not None and following.path != item.path:
+            gc.unfreeze()  # fixtures of the file are gone; garbage they left must not stay for ever
         outcome, message = self._outcome()
         self._channel.send(
             event="ended",

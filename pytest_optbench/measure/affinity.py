@@ -1,12 +1,42 @@
-"""CPU pinning: keep the measuring thread, and what it starts, on chosen CPUs."""
+"""CPUs: keep the measuring thread, and what it starts, on chosen ones; have two processes take turns on the same one.
+
+CPUs are not alike while a machine is in use: one is shared with a busy process, another is the second half of a
+core that works for somebody else. Two processes that stay on different ones differ by that for as long as they live,
+and no number of runs tells it from code.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
 
 from .errors import MeasureError
+
+
+def current_cpu() -> int | None:
+    """Return the CPU the calling thread runs on, None where the system does not tell."""
+    call = _sched_getcpu()
+    cpu = -1 if call is None else int(call())
+    return None if cpu < 0 else cpu
+
+
+def move_to(cpu: int) -> None:
+    """Have the calling thread go on on ``cpu``, free to leave it again; do nothing where that is not possible.
+
+    It keeps all the CPUs it may use, and so does what it starts: work that uses several still can.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    allowed = os.sched_getaffinity(0)
+    if cpu not in allowed or len(allowed) < 2:
+        return
+    with suppress(OSError):
+        os.sched_setaffinity(0, {cpu})
+        os.sched_setaffinity(0, allowed)
 
 
 @contextmanager
@@ -38,3 +68,11 @@ def pinned(cpus: Sequence[int]) -> Iterator[tuple[int, ...]]:
     finally:
         if os.sched_getaffinity(0) != before:
             os.sched_setaffinity(0, before)
+
+
+@cache
+def _sched_getcpu() -> Any:
+    try:
+        return ctypes.CDLL(None).sched_getcpu
+    except (AttributeError, OSError, TypeError):  # another system's C library
+        return None

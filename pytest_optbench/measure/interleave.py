@@ -1,7 +1,8 @@
 """One benchmark in one pair of children: calibrate, warm up, then short samples in balanced random order.
 
 All children stand in front of the same timed region. The driver lets one at a time run a sample; the others
-wait on their channels. Loop count and number of micro-pairs are settled in the first pair from the readings of
+wait on their channels. In a micro-pair all of them start on the CPU the first one happened to be on (see
+`affinity`). Loop count and number of micro-pairs are settled in the first pair from the readings of
 all lanes and stay fixed: they are part of what is compared.
 """
 
@@ -29,11 +30,13 @@ from .memory import MemoryUse
 from .record import from_wire
 from .schedule import Plan, draw_plan, order_in
 
-MIN_RUN_S: Final = 5e-3
+MIN_RUN_S: Final = (
+    1e-3  # shorter than the slice of a process that shares the CPU, so that most runs are whole
+)
 MAX_RUN_S: Final = 0.05
 BUDGET_S: Final = 0.25
 LONG_CALL_S: Final = 1.0
-MICRO_PAIRS: Final = (4, 20)
+MICRO_PAIRS: Final = (4, 60)
 """Fewest and most micro-pairs of a benchmark in one pair, unless one call takes `LONG_CALL_S`: then one."""
 
 
@@ -74,18 +77,24 @@ class RemoteArm:
         self.name = child.lane
         self.setup = True if at.get("setup") else None
         self.elapsed_s = 0.0
+        self.cpu: int | None = None
         self._child = child
         self._timeout_s = timeout_s
 
-    def run(self, loops: int, _clock: Clock = SYSTEM_CLOCK) -> Reading:
-        """Return the times of ``loops`` calls, read by the child; raises `ChildLost` and `Ended`."""
-        said = self.ask("sample", "reading", loops=loops)
+    def run(self, loops: int, _clock: Clock = SYSTEM_CLOCK, *, cpu: int | None = None) -> Reading:
+        """Return the times of ``loops`` calls, read by the child; raises `ChildLost` and `Ended`.
+
+        The run starts on ``cpu``, None: wherever the system has put the child. `cpu` says where it did.
+        """
+        said = self.ask("sample", "reading", loops=loops, cpu=cpu)
         try:
             numbers = [said[key] for key in ("loops", "wall_ns", "cpu_ns", "elapsed_ns")]
         except KeyError as error:
             raise self._child.nonsense(f"a reading without {error}") from error
         if not all(type(n) is int and 0 <= n < 2**63 for n in numbers) or not numbers[0] or not numbers[1]:
             raise self._child.nonsense(f"a reading of {numbers}")
+        where = said.get("cpu")
+        self.cpu = where if type(where) is int else None
         reading = Reading(*numbers)
         self.elapsed_s = reading.elapsed_ns / 1e9
         return reading
@@ -128,10 +137,7 @@ class Interleaver:
             for arm in arms:
                 arm.run(settled.loops)  # discarded; of a long call, the untimed one before was warm-up enough
         rounds = settled.plan.rounds[index]
-        readings: list[list[Reading]] = [
-            [reading for _, reading in sorted({i: arms[i].run(settled.loops) for i in order}.items())]
-            for order in rounds
-        ]
+        readings: list[list[Reading]] = [_micro_pair(arms, order, settled.loops) for order in rounds]
         if compare and index and not once:
             equality = self._compare(arms)
         control = self._control(key, index, [row[0].seconds_per_call for row in readings])
@@ -198,6 +204,14 @@ class Interleaver:
             why = str(result.get("why"))[:500]
             return {arm.name: Equivalence(False, None, "not checked", why) for arm in others}
         return {arm.name: _equivalence(arm.ask("compare", "compared", data=data)) for arm in others}
+
+
+def _micro_pair(arms: Sequence[RemoteArm], order: Sequence[int], loops: int) -> list[Reading]:
+    """Return one reading of every lane, taken in this order, all started on the CPU of the first."""
+    found: dict[int, Reading] = {}
+    for lane in order:
+        found[lane] = arms[lane].run(loops, cpu=arms[order[0]].cpu if found else None)
+    return [found[lane] for lane in range(len(arms))]
 
 
 def _trial(

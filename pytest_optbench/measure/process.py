@@ -2,7 +2,7 @@
 
 Children of a pair start together and go through the same benchmarks in the same order. Inside a benchmark
 only one of them runs at a time: the others are blocked on their channels. What varies from pair to pair is
-what one process cannot vary: hash seed, memory layout, size of the environment.
+what one process cannot vary: hash seed, place in memory (both the same in all children of a pair), environment size.
 
 A child that dies, hangs or speaks nonsense costs the benchmark it was at; for those after it the pair starts
 again with fresh children. Nothing here knows pytest or git.
@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from .address_space import PAGES, drawn_address_space
 from .channel import ARM, CPUS, NAMES, PADDING, SEED, TEMP, TREE
 from .children import Child, ChildLost
 from .interleave import Ended, Interleaver
@@ -134,7 +135,7 @@ class ProcessPairs:
                 break
             self._waiting = False
             left = self._go_through(pair, left, compare_results)
-        hash_seed, padding = self._drawn(index)
+        hash_seed, padding, _ = self._drawn(index)
         return PairResult(
             index=index,
             hash_seed=None if sys.flags.ignore_environment else hash_seed,
@@ -256,7 +257,7 @@ class ProcessPairs:
     def _start(self, index: int) -> None:
         """Start one child per lane."""
         self._end()
-        hash_seed, padding = self._drawn(index)
+        hash_seed, padding, page = self._drawn(index)
         for number, lane in enumerate(self.lanes):
             environment = {
                 **lane.environment,
@@ -270,13 +271,15 @@ class ProcessPairs:
                 TEMP: str(self._folder / f"{index}-{number}"),
             }
             command = (*lane.interpreter, "-p", PLUGIN, *lane.arguments)
-            self._children.append(Child(lane.name, command, environment, lane.cwd))
+            with drawn_address_space(page) as told:
+                self._children.append(Child(lane.name, command, {**environment, **told}, lane.cwd))
 
-    def _drawn(self, index: int) -> tuple[int, dict[str, int]]:
-        """Return the hash seed and the paddings of a pair; they depend on the seed and the index alone."""
+    def _drawn(self, index: int) -> tuple[int, dict[str, int], int]:
+        """Return hash seed, paddings and place in memory of a pair; they depend on the seed and the index alone."""
         rng = np.random.default_rng([self._seed, index])
         hash_seed = int(rng.integers(2**32, dtype=np.uint64))
-        return hash_seed, {lane.name: int(rng.integers(MOST_PADDING)) for lane in self.lanes}
+        padding = {lane.name: int(rng.integers(MOST_PADDING)) for lane in self.lanes}
+        return hash_seed, padding, int(rng.integers(PAGES))
 
     def _tell_to_collect(self, child: Child, benchmarks: Sequence[str] | None) -> None:
         with contextlib.suppress(ChildLost):  # whoever asks for the answer gets to know

@@ -262,6 +262,44 @@ def test_children_that_make_no_sense_are_ended(tmp_path: Path, script: str, kind
     assert children() == []
 
 
+SERVING = """
+cpu = {cpu}
+log = open({log!r}, "w")
+say(event="collected", benchmarks=["b"], errors=[], modules={{}})
+while (command := hear())["do"] != "leave":
+    if command["do"] == "run":
+        say(event="at", id="b")
+    elif command["do"] == "sample":
+        print(time.monotonic_ns(), cpu, command["cpu"], file=log, flush=True)
+        n = command["loops"] * 1_000_000
+        say(event="reading", loops=command["loops"], wall_ns=n, cpu_ns=n, elapsed_ns=n, cpu=cpu)
+    elif command["do"] == "finish":
+        say(event="finished")
+        say(event="ended", outcome="passed")
+say(event="bye", modules={{}})
+"""
+
+
+def test_the_lanes_of_a_micro_pair_start_on_one_cpu(tmp_path: Path) -> None:
+    """Whoever is second in a micro-pair is told the CPU of the first, who is told none."""
+    lanes = [
+        scripted(tmp_path, name, SERVING.format(cpu=cpu, log=str(tmp_path / name)))
+        for name, cpu in (("baseline", 3), ("optimized", 5))
+    ]
+    with ProcessPairs(lanes, looks=(4,), seed=5, max_time_s=10) as pairs:
+        sampled = pairs.pair(0, ["b"]).measured["b"]
+    log = sorted(
+        line.split()
+        for name in ("baseline", "optimized")
+        for line in (tmp_path / name).read_text().splitlines()
+    )
+    timed = [(cpu, told) for _, cpu, told in log[-2 * sampled.micro_pairs :]]
+    assert {
+        (first[1], second[1] == first[0]) for first, second in zip(timed[::2], timed[1::2], strict=True)
+    } == {("None", True)}
+    assert {first[0] for first in timed[::2]} == {"3", "5"}
+
+
 def test_a_program_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     """A child that cannot be started at all is an error that names the program."""
     lanes = [Lane(name, (), tmp_path, {}, ("/no/such/python",)) for name in ("baseline", "optimized")]
@@ -280,7 +318,7 @@ def test_lanes_need_different_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("costs", "count"),
-    [([0.005, 0.005], 20), ([0.02, 0.02], 6), ([0.3, 0.3], 4), ([0.2, 1.0], 1), ([1e-9, 1e-9], 20)],
+    [([0.005, 0.005], 24), ([0.02, 0.02], 6), ([0.3, 0.3], 4), ([0.2, 1.0], 1), ([1e-9, 1e-9], 60)],
 )
 def test_micro_pairs_fill_a_quarter_of_a_second(costs: list[float], count: int) -> None:
     """Short runs are interleaved often, longer ones at least four times, calls of a second once."""
