@@ -133,7 +133,9 @@ def conclude(prepared: Preparation, run: Comparison, started: datetime, began: f
             protocol=run.measured.protocol.get(name, {}),
             clock_resolution_s=run.measured.clock_resolution_s,
         )
-        written = write_decision(prepared.folder, document(decision, context), prepared.templates)
+        written = write_decision(
+            prepared.folder, document(decision, context), prepared.templates, context.subject.root
+        )
         results.append(_result(name, decision, written.json, run.traceback))
     return Outcome(tuple(results))
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_optbench.private import clean
 from pytest_optbench.report.escape import plain
 from pytest_optbench.store import schema
 from pytest_optbench.store.errors import StoreError
@@ -205,6 +206,6 @@ def _contents(folder: Path) -> dict[Path, str]:
 
 
 def _tail(text: str, root: Path) -> str:
-    """Return the last lines, printable and without the project's path."""
-    lines = [plain(line.replace(str(root), ".")).rstrip() for line in text.splitlines()]
+    """Return the last lines, printable and without places of this machine."""
+    lines = [plain(clean(line, root)).rstrip() for line in text.splitlines()]
     return "\n".join([line for line in lines if line][-TAIL_LINES:])

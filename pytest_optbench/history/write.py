@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pytest_optbench import __version__
+from pytest_optbench.private import scrub
 from pytest_optbench.store import schema as decision_schema
 
 from . import schema
 from .location import Location, arrow, errors
-from .private import scrub
 from .trail import Entry, missing
 
 SUFFIX: Final = ".parquet"

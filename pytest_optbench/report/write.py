@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_optbench.private import scrub
 from pytest_optbench.store import schema
 from pytest_optbench.store.files import folder_lock, replace
 from pytest_optbench.store.folder import INDEX_NAME, Folder, index_text, read_folder, stem_for
@@ -35,18 +36,21 @@ class Index:
     warnings: tuple[str, ...]
 
 
-def write_decision(folder: Path, doc: Mapping[str, Any], templates: Path | None = None) -> Paths:
+def write_decision(
+    folder: Path, doc: Mapping[str, Any], templates: Path | None = None, root: Path | None = None
+) -> Paths:
     """Write decision ``doc`` to ``folder`` as ``<slug>.json``, ``.svg`` and ``.md``; return their paths.
 
     The JSON file is written first: whatever fails after it, the decision is kept and can be rendered again.
     A decision already there under the same id is replaced; a file that is anything else keeps its name and
-    the decision gets another ``slug``, so read the name off the result. Raises SchemaError (nothing was
-    written) or StoreError.
+    the decision gets another ``slug``, so read the name off the result. Texts are written without home folders
+    and names of machines, paths below ``root`` relative to it. Raises SchemaError (nothing was written) or
+    StoreError.
     """
     folder = Path(folder)
     schema.validate({**doc, "slug": "_"})
     with folder_lock(folder):
-        named = {**doc, "slug": stem_for(folder, doc["id"])}
+        named = {**scrub(doc, root=root), "slug": stem_for(folder, doc["id"])}
         return _write(folder, named, templates)
 
 

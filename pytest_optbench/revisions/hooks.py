@@ -106,6 +106,7 @@ class Revisions:
             self._suite.documents,
             self._settings,
             self._error,
+            self._config.rootpath,
         )
         folder = Path(self._config.rootpath, self._settings.report_dir)
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..options import Settings
+from ..private import clean
 from ..report import family, figures
 from ..report.escape import shorten
 from ..report.templating import table
@@ -37,8 +38,9 @@ def summary(
     documents: Sequence[Mapping[str, Any]],
     settings: Settings,
     error: str | None = None,
+    root: Path | None = None,
 ) -> dict[str, Any]:
-    """Return the summary as plain JSON types.
+    """Return the summary as plain JSON types; what children and commands said is cleaned as in documents.
 
     The verdict over all benchmarks: ERROR when ``error`` says why the run has none; REJECT when a decision is one
     or a benchmark fails; ACCEPT when every decision is one and nothing was incomparable; else INCONCLUSIVE.
@@ -46,7 +48,7 @@ def summary(
     before they arrive here.
     """
     head, dirt = working_tree
-    return {
+    found = {
         "schema": SCHEMA,
         "verdict": _verdict(lists, documents) if error is None else "ERROR",
         "error": error,
@@ -64,6 +66,7 @@ def summary(
         "notes": list(lists.notes),
         "tests_of_the_working_tree": list(lists.overlay),
     }
+    return {**found, **clean({key: found[key] for key in ("error", "notes", *_BOOKS)}, root)}
 
 
 def forget(folder: Path) -> None:

@@ -11,8 +11,8 @@ from samples import decision
 
 from pytest_optbench.document import command_line
 from pytest_optbench.history.location import Location, without_secrets
-from pytest_optbench.history.private import scrub
 from pytest_optbench.history.write import write_run
+from pytest_optbench.private import clean, scrub
 
 
 def test_texts_lose_the_home_folder_and_the_host() -> None:
@@ -43,6 +43,22 @@ def test_a_root_home_or_a_nameless_host_change_nothing() -> None:
     """Neither ``/`` as home nor ``localhost`` or no name at all is searched for."""
     doc = decision(notes="/ localhost /data")
     assert scrub(doc, home="/", host="localhost") == scrub(doc, home="/", host="") == doc
+
+
+def test_paths_of_the_project_become_relative() -> None:
+    """Below the root a path is relative, the root itself a dot; folders that only begin or end alike stay."""
+    root = Path("/users/ada/project")
+    assert (
+        clean("/users/ada/project/src/a.py:3 in /users/ada/project", root, "/users/ada", "")
+        == "src/a.py:3 in ."
+    )
+    assert clean(["/users/ada/project2/x", "/tmp/users/ada/project/x"], root, "/nobody", "") == [
+        "/users/ada/project2/x", "/tmp/users/ada/project/x",
+    ]  # fmt: skip
+    assert clean({"id": "/users/ada", "reason": "/users/ada"}, root, "/users/ada") == {
+        "id": "/users/ada", "reason": "~",
+    }  # fmt: skip
+    assert clean("/ and /x", Path("/"), "/", "") == "/ and /x"
 
 
 def test_a_file_names_no_person_and_no_machine(history: Location) -> None:
