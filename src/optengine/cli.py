@@ -1,7 +1,8 @@
 """``optengine``: a thin dispatcher. Every command lives in its own module and is imported only when it is
 asked for.
 
-A command's module has ``add_parser(subparsers)`` and ``run(args, out, err) -> int``.
+A command's module has ``add_parser(subparsers)`` and ``run(args, out, err) -> int``. What it cannot do it raises, as an
+``EngineError`` or ``OSError``: told in one line here, with exit status 2.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import IO
 
 from optengine import __version__
 from optengine._optional import missing_engine
+from optengine.errors import EngineError
 
 #: Command, the module that implements it, and its line of help.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -43,11 +45,21 @@ def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
     known = {name: module for name, module, _ in COMMANDS}
     command = next((word for word in argv if word in known), None)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            args = _parser(command).parse_args(list(argv))
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                args = _parser(command).parse_args(list(argv))
+        except SystemExit as leave:  # of the parser: --help, --version or a usage error
+            return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 2
         status: int = import_module(known[args.command]).run(args, out, err)
+    except (EngineError, OSError) as error:
+        err.write(f"optengine {command}: {error}\n")
+        return 2
     except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 2
+        # Whatever status it asked for: the command has not done its work, and 0 would say that it has.
+        err.write(
+            f"optengine {command}: the code it runs must not end the program; it left with {leave.code!r}\n"
+        )
+        return 2
     except ImportError as error:
         missing = missing_engine(f"optengine {command}", error)
         if missing is None:

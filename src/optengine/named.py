@@ -26,7 +26,7 @@ def named_callable(name: str, what: str, error: type[EngineError]) -> Callable[.
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as cause:  # a module may raise anything while it is imported
+    except (Exception, SystemExit) as cause:  # a module may raise anything while it is imported
         raise error(
             f"the {what} must be importable; received {name!r} ({type(cause).__name__}: {cause})"
         ) from cause

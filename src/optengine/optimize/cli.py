@@ -85,20 +85,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     """Run the command; returns the exit status."""
-    try:
-        optimizer, objective = _prepare(args)
-    except EngineError as error:
-        print(f"optengine optimize: {error}", file=err)
-        return 2
+    optimizer, objective = _prepare(args)
     status = 0
     try:
         optimizer.run(objective)
     except TooManyFailuresError as error:
         print(f"optengine optimize: {error}", file=err)
         status = 1
-    except EngineError as error:
-        print(f"optengine optimize: {error}", file=err)
-        return 2
     _print_result(optimizer, out)
     for line in _errors(optimizer.trials):
         print(f"optengine optimize: {line}", file=err)

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from optengine.errors import EngineError
+from optengine.rules.errors import RulesUsageError
 from optengine.rules.formats import FORMATS, render
 from optengine.rules.model import Severity
-from optengine.rules.ruleset import RuleSet, load
+from optengine.rules.ruleset import load
 from optengine.rules.validator import MODES, ProcessPoolValidator
 
 COMMAND = "validate"
@@ -82,28 +82,18 @@ def _severity(text: str) -> Severity:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def run(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
-    """Run the command; the report goes to *out* or to ``--out``, everything else to *err*."""
+def run(args: argparse.Namespace, out: IO[str], _: IO[str]) -> int:
+    """Run the command; the report goes to *out* or to ``--out``."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        rules = load(args.rules).select(
-            ids=args.select, groups=args.group, tags=args.tag, min_severity=args.min_severity
-        )
-        return _validate(args, rules, out, err)
-    except (EngineError, OSError) as error:
-        err.write(f"optengine validate: {error}\n")
-        return 2
-
-
-def _validate(args: argparse.Namespace, rules: RuleSet, out: IO[str], err: IO[str]) -> int:
+    rules = load(args.rules).select(
+        ids=args.select, groups=args.group, tags=args.tag, min_severity=args.min_severity
+    )
     if not len(rules):
-        err.write(
-            "optengine validate: at least one rule must be selected; none was. "
-            "Check --rules and the selection.\n"
+        raise RulesUsageError(
+            "at least one rule must be selected; none was. Check --rules and the selection."
         )
-        return 2
     report = ProcessPoolValidator(
         args.root,
         rules,

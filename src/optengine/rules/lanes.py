@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from optengine.rules.evidence import clean_text
 from optengine.rules.execute import RawResult, Workspace
@@ -32,6 +33,20 @@ def timed_out(rule: Rule, limit: float, seconds: float, stack: str) -> RawResult
     )
     message = f"{rule.id} did not finish within {limit:g} s"
     return RawResult(Status.TIMEOUT, message, reason=clean_text(reason), seconds=seconds)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the lanes of one run share: the units that wait, where results go, when to stop."""
+
+    waiting: deque[Unit]
+    results: Mapping[str, RuleResult]
+    deliver: Deliver
+    stop: Callable[[], bool] | None
+
+    def stopped(self) -> bool:
+        """Whether no further rule is to be started."""
+        return self.stop is not None and self.stop()
 
 
 class _Lane:
@@ -89,28 +104,28 @@ class Lanes:
         Returns:
             Rules not started because *stop* (asked before each rule) said so; empty otherwise.
         """
-        queue = deque(units)
-        lanes = [_Lane(number) for number in range(1, min(self.count, max(len(queue), 1)) + 1)]
+        job = _Job(deque(units), results, deliver, stop)
+        lanes = [_Lane(number) for number in range(1, min(self.count, max(len(units), 1)) + 1)]
         limits = [limit for unit in units for rule in unit.rules if (limit := self.limit(rule)) is not None]
         nap = min([_LONGEST_NAP_S, *limits])
         with self._condition:
             for lane in lanes:
-                self._start(lane, queue, results, deliver, stop)
+                self._start(lane, job)
             try:
                 while not all(lane.done for lane in lanes):
                     self._condition.wait(self._pause(lanes, nap))
                     for place, lane in enumerate(lanes):
                         if self._over_limit(lane):
-                            lanes[place] = self._replace(lane, queue, results, deliver, stop)
+                            lanes[place] = self._replace(lane, job)
                         elif lane.broken is not None:
                             raise lane.broken
             except BaseException:
                 for lane in lanes:
                     lane.given_up = True
                     lane.rest.clear()
-                queue.clear()
+                job.waiting.clear()
                 raise
-        return [rule for unit in queue for rule in unit.rules] + [
+        return [rule for unit in job.waiting for rule in unit.rules] + [
             rule for lane in lanes for rule in lane.rest
         ]
 
@@ -129,31 +144,13 @@ class Lanes:
         limit = self.limit(current[0])
         return limit is not None and time.monotonic() - current[1] >= limit
 
-    def _start(
-        self,
-        lane: _Lane,
-        queue: deque[Unit],
-        results: Mapping[str, RuleResult],
-        deliver: Deliver,
-        stop: Callable[[], bool] | None,
-    ) -> None:
-        target = self._work
+    def _start(self, lane: _Lane, job: _Job) -> None:
         lane.thread = threading.Thread(
-            target=target,
-            args=(lane, queue, results, deliver, stop),
-            name=f"optengine-lane-{lane.number}",
-            daemon=True,
+            target=self._work, args=(lane, job), name=f"optengine-lane-{lane.number}", daemon=True
         )
         lane.thread.start()
 
-    def _replace(
-        self,
-        lane: _Lane,
-        queue: deque[Unit],
-        results: Mapping[str, RuleResult],
-        deliver: Deliver,
-        stop: Callable[[], bool] | None,
-    ) -> _Lane:
+    def _replace(self, lane: _Lane, job: _Job) -> _Lane:
         """Give up *lane*, deliver the TIMEOUT, go on with its rest in a new lane. Called with the condition
         held."""
         assert lane.current is not None
@@ -163,10 +160,10 @@ class Lanes:
         stack = "".join(traceback.format_stack(frame)[-8:]) if frame is not None else ""
         raw = timed_out(rule, self.limit(rule) or 0.0, time.monotonic() - started, stack)
         raw.worker = self._worker(lane)
-        deliver(rule, raw)
+        job.deliver(rule, raw)
         fresh = _Lane(lane.number)
         fresh.rest, lane.rest = lane.rest, deque()
-        self._start(fresh, queue, results, deliver, stop)
+        self._start(fresh, job)
         return fresh
 
     @staticmethod
@@ -177,32 +174,18 @@ class Lanes:
     def _worker(self, lane: _Lane) -> str:
         return "main" if self.count == 1 else f"{self.name}-{lane.number}"
 
-    def _work(
-        self,
-        lane: _Lane,
-        queue: deque[Unit],
-        results: Mapping[str, RuleResult],
-        deliver: Deliver,
-        stop: Callable[[], bool] | None,
-    ) -> None:
+    def _work(self, lane: _Lane, job: _Job) -> None:
         """What a lane's thread does; an error outside of rules is handed to the supervisor, which raises
         it."""
         try:
             while not lane.done and not lane.given_up:
-                self._step(lane, queue, results, deliver, stop)
+                self._step(lane, job)
         except BaseException as error:  # noqa: BLE001 - raised again by the supervisor
             with self._condition:
                 lane.broken = error
                 self._condition.notify_all()
 
-    def _step(
-        self,
-        lane: _Lane,
-        queue: deque[Unit],
-        results: Mapping[str, RuleResult],
-        deliver: Deliver,
-        stop: Callable[[], bool] | None,
-    ) -> None:
+    def _step(self, lane: _Lane, job: _Job) -> None:
         """Take the next rule and run it, or set ``lane.done``."""
         with self._condition:
             if lane.given_up:
@@ -210,18 +193,18 @@ class Lanes:
             if not lane.rest:
                 if not self.share:
                     self.workspace.shared.clear()
-                if queue and not (stop is not None and stop()):
-                    lane.rest.extend(queue.popleft().rules)
-            if not lane.rest or (stop is not None and stop()):
+                if job.waiting and not job.stopped():
+                    lane.rest.extend(job.waiting.popleft().rules)
+            if not lane.rest or job.stopped():
                 lane.done = True
                 self._condition.notify_all()
                 return
             rule = lane.rest.popleft()
             lane.current = (rule, time.monotonic())
-        raw = self.workspace.run(rule, {name: results[name] for name in rule.requires})
+        raw = self.workspace.run(rule, {name: job.results[name] for name in rule.requires})
         with self._condition:
             if self._was_given_up(lane):
                 return
             lane.current = None
             raw.worker = self._worker(lane)
-            deliver(rule, raw)
+            job.deliver(rule, raw)

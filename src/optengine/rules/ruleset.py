@@ -248,7 +248,7 @@ def load(reference: str) -> RuleSet:
     module_name, _, attribute = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a __main__ guard may call sys.exit
         raise RulesUsageError(
             f"--rules must name an importable module as module:RULES; importing {module_name!r} raised "
             f"{type(error).__name__}: {error}. Check the name, and that its folder is on PYTHONPATH."

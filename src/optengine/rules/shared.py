@@ -147,6 +147,6 @@ class SharedInputs:
                 value = builder.build(self._make_context(f"shared input {name}", recorder))
                 if builder.scope == "run":
                     value = decode(encode(value, name))
-            except Exception as caught:  # noqa: BLE001 - a builder may raise anything; every user of it is told
+            except (Exception, SystemExit) as caught:  # noqa: BLE001 - it may raise anything; all users are told
                 error = f"{type(caught).__name__}: {caught}"
         return Built(value, recorder, recorder.trace(), error)

@@ -154,7 +154,7 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES, without: Iterable[s
     Cost: one directory listing per folder and one stat per file; no file is opened.
 
     Raises:
-        RulesUsageError: *root* is not a folder.
+        RulesUsageError: *root* is not a folder, or something in it cannot be looked at.
     """
     if not root.is_dir():
         raise RulesUsageError(f"The root to validate must be a folder; received {str(root)!r}.")
@@ -166,30 +166,46 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES, without: Iterable[s
         folder, prefix = waiting.pop()
         try:
             found = list(os.scandir(folder))
-        except OSError:
-            entries[prefix.rstrip("/") or "."] = Entry("other")
-            continue
+        except OSError as error:
+            if prefix and isinstance(error, FileNotFoundError | NotADirectoryError):
+                entries.pop(prefix.rstrip("/"))  # it went between two looks
+                continue
+            raise _unreadable(prefix.rstrip("/") or ".", error) from error
         for item in found:
             name = item.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             if name != item.name or skip(name) or prefix + name in left_out:
                 continue
-            entry = _entry(item)
+            try:
+                entry = _entry(item)
+            except OSError as error:
+                raise _unreadable(prefix + name, error) from error
             entries[prefix + name] = entry
             if entry.kind == "dir":
                 waiting.append((item.path, f"{prefix}{name}/"))
     return FileIndex(entries)
 
 
+def _unreadable(name: str, error: OSError) -> RulesUsageError:
+    """Never taken for absent: without its files rules would pass that should fail."""
+    return RulesUsageError(
+        f"Everything below the root must be readable; {name!r} is not: {error.strerror}. "
+        "Change that, or leave it out by its name (ignored=...)."
+    )
+
+
 def _entry(item: os.DirEntry[str]) -> Entry:
-    try:
-        if item.is_symlink():
+    if item.is_symlink():
+        try:
             info = Path(item.path).stat()
-            if not stat.S_ISREG(info.st_mode):
-                return Entry("link")
-        else:
+        except OSError:  # it leads nowhere, in a circle, or where nobody may look
+            return Entry("link")
+        if not stat.S_ISREG(info.st_mode):
+            return Entry("link")
+    else:
+        try:
             info = item.stat(follow_symlinks=False)
-    except OSError:
-        return Entry("link" if item.is_symlink() else "absent")
+        except FileNotFoundError:  # it went between two looks
+            return Entry("absent")
     if stat.S_ISDIR(info.st_mode):
         return Entry("dir")
     kind = "file" if stat.S_ISREG(info.st_mode) else "other"

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from optengine.errors import EngineError
 from optengine.sweep.errors import SweepError
 from optengine.sweep.grid import parse_axes, points
 from optengine.sweep.outcome import Outcome, as_text, best, errors_as_text, metric_names
@@ -61,14 +60,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     """Run the command; returns the exit status."""
-    try:
-        return _sweep(args, out, err)
-    except EngineError as error:
-        print(f"optengine sweep: {error}", file=err)
-        return 2
-
-
-def _sweep(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     from optengine.sweep.output import ParquetOutput
     from optengine.sweep.run import SweepInterrupted, sweep
     from optengine.sweep.strategy import check_takes, load_strategy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from optengine.rules import Context, Outcome, RuleSet
 
 CLEAN = RuleSet()
@@ -31,9 +33,29 @@ CYCLE.add("B", is_there, requires=["A"])
 MISSING.add("A", is_there, requires=["NONE"])
 
 
+def leave() -> RuleSet:
+    """Ends the program instead of giving a rule set."""
+    sys.exit(0)
+
+
 def twice() -> RuleSet:
     """A rule set with an id used twice."""
     rules = RuleSet()
     rules.add("A", is_there)
     rules.add("A", is_there)
     return rules
+
+
+EXITS = RuleSet()
+
+
+@EXITS.shared("leaves", scope="run")
+def leaves(ctx: Context) -> object:
+    """Ends the program instead of building."""
+    sys.exit(0)
+
+
+@EXITS.rule("USES", severity="HIGH", group="g")
+def uses(ctx: Context) -> Outcome:
+    """Uses what cannot be built."""
+    return ctx.passed(str(ctx.shared("leaves")))

@@ -68,6 +68,34 @@ def test_a_rule_set_that_cannot_run_gives_2(tree: Path, rules: str, message: str
 
 
 @pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("cli_rules:leave", "the code it runs must not end the program; it left with 0"),
+        ("script_that_exits:RULES", "importing 'script_that_exits' raised SystemExit: 0"),
+    ],
+)
+def test_a_rule_set_that_exits_with_0_is_not_clean(
+    tree: Path, rules: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code that calls sys.exit(0) while the rule set is made cannot pass for a clean run."""
+    (tree.parent / "script_that_exits.py").write_text("raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tree.parent)
+    status, out, err = optengine("validate", tree, "--rules", rules)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize("mode", ["sequential", "processes"])
+def test_a_builder_that_exits_with_0_is_an_error_of_its_rule(tree: Path, mode: str) -> None:
+    """In every mode the rule that needs what a builder could not make is an ERROR, and the exit status is 1."""
+    words = ("--rules", "cli_rules:EXITS", "--mode", mode, "--workers", 2, "--no-progress")
+    status, out, err = optengine("validate", tree, *words, "--format", "json")
+    assert (status, err) == (1, "")
+    assert '"ERROR"' in out
+    assert "The builder of shared input 'leaves' raised SystemExit: 0" in out
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ((), "required: COMMAND"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ def test_the_root_must_be_a_folder(tmp_path: Path) -> None:
     """A missing root is an error, not an empty and therefore clean tree."""
     with pytest.raises(RulesUsageError, match=r"must be a folder; received .*nowhere"):
         scan(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """A folder the system will not list, here one too deep for a path, is refused instead of taken for empty."""
+    name = "d" * 250
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=here)
+        inner = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    try:
+        with pytest.raises(RulesUsageError, match=r"must be readable; 'd+/.* is not: File name too long"):
+            scan(tmp_path)
+    finally:
+        shutil.rmtree(tmp_path / name)
 
 
 @pytest.mark.parametrize(
