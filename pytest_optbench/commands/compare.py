@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..store.errors import StoreError
+from .kept import keep, read_history
 from .settings import add_settings, settings
 
-_OPTIONS = ("min_speedup", "max_slowdown", "goal", "alpha", "gate", "report_dir", "templates")
+_OPTIONS = ("min_speedup", "max_slowdown", "goal", "alpha", "gate", "report_dir", "history", "templates")
 
 
 def add_parser(commands: Any) -> None:
@@ -51,7 +53,8 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     try:
         asked = settings(chosen, _OPTIONS, {"goal": "no-regression"})
         drift = None if chosen.drift is None else parse_slowdown(chosen.drift)
-    except OptionError as error:
+        held = read_history(asked.history, Path.cwd(), err)
+    except (OptionError, StoreError) as error:
         err.write(f"optbench compare: {error}\n")
         return 2
     from ..foreign import judge_files
@@ -65,10 +68,16 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         drift=drift,
         select=chosen.select,
         named=[(a, b) for a, b in chosen.match],
+        held=held,
     )
     for line in judged.notes:
         out.write(f"{line}\n")
     status = conclude(judged.documents, judged.folder, asked, out, err, templates=judged.templates)
+    try:
+        keep(asked.history, Path.cwd(), judged.documents, held)
+    except StoreError as error:
+        err.write(f"optbench compare: {error}\n")
+        status = 1
     for line in judged.missing:
         err.write(f"optbench compare: {line}\n")
     return 1 if judged.missing and asked.gate != "off" else status

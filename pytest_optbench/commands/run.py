@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from ..store.errors import StoreError
+from .kept import keep, read_history
 from .settings import add_settings, settings
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     "trials", "max_trials", "min_speedup", "max_slowdown", "max_memory", "goal", "alpha", "gate", "report_dir",
-    "seed", "max_time", "cpus", "no_progress", "quick", "templates",
+    "history", "seed", "max_time", "cpus", "no_progress", "quick", "templates",
 )  # fmt: skip
 _MAX_TIME_S = 600
 _INTERRUPTED = 130
@@ -61,7 +64,8 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     try:
         asked = settings(chosen, _OPTIONS, {"goal": "speedup", "max_time": _MAX_TIME_S})
         benchmark = _benchmark(chosen, asked)
-    except (OptionError, ValueError) as error:
+        benchmark = replace(benchmark, held=read_history(asked.history, benchmark.root, err))
+    except (OptionError, StoreError, ValueError) as error:
         err.write(f"optbench run: {error}\n")
         return 2
     import json
@@ -88,7 +92,13 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     documents = [json.loads(result.document) for result in outcome.results]
     here = Path.cwd()
     templates = Path(here, asked.templates) if asked.templates else None
-    return conclude(documents, Path(here, asked.report_dir), asked, out, err, templates)
+    status = conclude(documents, Path(here, asked.report_dir), asked, out, err, templates)
+    try:
+        keep(asked.history, benchmark.root, documents, benchmark.held)
+    except StoreError as error:
+        err.write(f"optbench run: {error}\n")
+        return 1
+    return status
 
 
 def _benchmark(chosen: argparse.Namespace, asked: Settings) -> Benchmark:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.unpaired import ALLOWANCE
 from ..core.wording import short_percent
+from ..history.schema import text_key
+from ..history.trail import Entry, merge
 from ..options import Settings
 from ..report import write_decision
 from ..report.templating import check_templates
@@ -43,8 +45,11 @@ def judge_files(
     drift: float | None = None,
     select: Sequence[str] = (),
     named: Sequence[tuple[str, str]] = (),
+    held: Mapping[str, Sequence[Entry]] | None = None,
 ) -> Judged:
     """Compare two files and write a document per benchmark; ``drift`` is the allowance as extra time.
+
+    ``held`` are earlier decisions by id, of the history; those of the report folder are added.
 
     Raises `StoreError`: a file cannot be read or compared, the report folder not written.
     """
@@ -66,7 +71,8 @@ def judge_files(
     written = []
     for compared in comparison.compared:
         taken = time.perf_counter() - began
-        before = earlier(folder, f"compare::{compared.name}")
+        identity = f"compare::{compared.name}"
+        before = merge(earlier(folder, identity), (held or {}).get(text_key(identity), ()))
         text = document(comparison, compared, command=command, earlier=before, seconds=taken)
         path = write_decision(folder, text, templates).json
         written.append(schema.loads(path.read_text(encoding="utf-8")))

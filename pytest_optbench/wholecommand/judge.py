@@ -23,6 +23,7 @@ from ..measured_metrics import memory_of_processes
 from ..options import Settings
 from ..progress import Progress
 from ..results import Outcome, conclude, prepare
+from ..store.ledger import Entry
 from ..subject import Side, Subject
 from .command import Command
 from .runner import CommandRunner
@@ -51,6 +52,7 @@ class Benchmark:
     setup: Command | None = None
     equal_output: bool = True
     description: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, Sequence[Entry]] | None = None  # earlier decisions by id, of the history
 
     def subjects(self) -> dict[str, Subject]:
         """Return what is decided, by candidate."""
@@ -86,7 +88,7 @@ def run_commands(benchmark: Benchmark, progress: Progress) -> Outcome:
     cannot be started or the lock not be had.
     """
     settings = benchmark.settings
-    prepared = prepare(benchmark.subjects(), settings, benchmark.root)
+    prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
     run = prepared.comparison()
     with (
         measuring_lock(progress.waiting),

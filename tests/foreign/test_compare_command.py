@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from foreign_files import benchmark_file, pyperf_file
 
+from pytest_optbench.history.location import locate
+from pytest_optbench.history.read import read
 from pytest_optbench.store import schema
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,6 +55,22 @@ def test_real_files_of_the_same_code_are_never_decided(
         assert "Unpaired: the two sides were recorded at different times" in report
         assert "Nothing was measured" not in report
     assert "| unpaired |" in Path("reports", "index.md").read_text()
+
+
+def test_a_history_keeps_comparisons(optbench: Run, written: Written, tmp_path: Path) -> None:
+    """Comparisons of files are added to the history and stand in the trail of the next one."""
+    old = pyperf_file(tmp_path / "old.json", {"a": runs(1.0)})
+    new = pyperf_file(tmp_path / "new.json", {"a": runs(1.0, seed=2)})
+    for folder in ("one", "reports"):
+        _, _, err = optbench("compare", old, new, "--history=kept", f"--report-dir={folder}")
+        assert err == ""
+    (document,) = written()
+    assert [each["verdict"] for each in document["earlier"]] == ["INCONCLUSIVE"]
+    assert [each.id for each in read(locate("kept")).records] == ["compare::a"] * 2
+    Path("broken").write_text("no folder")
+    status, out, err = optbench("compare", old, new, "--history=broken")
+    assert (status, out) == (2, "")
+    assert err.startswith("optbench compare: the history broken cannot be written: ")
 
 
 def test_gates(optbench: Run, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from pytest_optbench import cli
+from pytest_optbench.history.location import locate
+from pytest_optbench.history.read import read
 from pytest_optbench.store import schema
 from pytest_optbench.wholecommand import Command, CommandError
 from pytest_optbench.wholecommand.spawn import Spawner
@@ -213,6 +215,35 @@ def test_nothing_is_left_when_it_is_ended(tmp_path: Path, number: signal.Signals
     assert asking.returncode == (-9 if number is signal.SIGKILL else 130)
     if number is not signal.SIGKILL:
         assert b"interrupted; nothing was decided and no command is left running" in said
+
+
+def test_a_history_is_kept_and_counted(optbench: Run, tmp_path: Path) -> None:
+    """Decisions are added to the history, and a later run with a fresh report folder counts them as attempts."""
+    arguments = [
+        "--baseline=true",
+        "--optimized=true",
+        "--max-trials=10",
+        "--min-speedup=60%",
+        "--title=Same",
+    ]
+    optbench(*arguments, "--history=runs", "--report-dir=first")
+    status, _, err, (document,) = optbench(*arguments, f"--history={(tmp_path / 'runs').as_uri()}")
+    assert status == 1
+    assert document["attempt"] == 2
+    assert [each["verdict"] for each in document["earlier"]] == ["REJECT"]
+    assert "--history=file://.../runs" in document["command"]
+    assert "history" not in err
+    records = read(locate("runs", tmp_path)).records
+    assert [(record.id, record.attempt) for record in records] == [("command::Same", 1), ("command::Same", 2)]
+
+
+def test_a_history_that_cannot_be_written_is_found_before_measuring(optbench: Run, tmp_path: Path) -> None:
+    """Nothing is measured when the decision could not be kept; the message names this command's option."""
+    (tmp_path / "runs").write_text("no folder")
+    status, out, err, documents = optbench("--baseline=true", "--optimized=true", "--history=runs")
+    assert (status, out, documents) == (2, "", [])
+    assert err.startswith("optbench run: the history runs cannot be written: ")
+    assert "with --history=URI\n" in err
 
 
 @pytest.mark.parametrize(
