@@ -274,8 +274,8 @@ def run_settings(config: Any) -> tuple[Settings, frozenset[str]]:
         given = config.getoption(option.dest, default=None)
         where = option.flag
         if given is None:
-            given, where = config.getini(option.ini), f"ini key {option.ini}"
-        if given is not None and given != "":
+            given, where = config.getini(option.ini) or None, f"ini key {option.ini}"
+        if given is not None:  # an empty one on the command line is a variable that was not set
             chosen[option.name] = _parsed(option, given, where)
     return _consistent(chosen), frozenset(chosen)
 

@@ -109,6 +109,8 @@ def test_precedence_is_command_line_then_ini_then_marker_then_call() -> None:
             ["--optbench-quick", "--optbench-trials=3"],
             "--optbench-trials: a quick run needs at least 4 pairs*3*",
         ),
+        (["--optbench-base="], "--optbench-base: must not be empty, received ''"),
+        (["--optbench-max-memory="], "--optbench-max-memory: a margin must be a number, received ''"),
         (["--optbench-trials=9"], "at least 10 pairs are needed*received 9*--optbench-quick"),
         (["--optbench-trials=ten"], "--optbench-trials*whole number*'ten'"),
         (["--optbench-max-trials=5"], "--optbench-max-trials*at least --optbench-trials (10), received 5"),
