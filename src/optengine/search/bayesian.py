@@ -22,9 +22,11 @@ SAMPLERS = ("tpe", "gp")
 class BayesianSearchAlgorithm(SearchAlgorithm):
     """Tree-structured Parzen estimator (``sampler="tpe"``) or Gaussian process (``"gp"``, needs torch too).
 
-    Pending trials count as bad ones while they run (the constant liar of Optuna), so that a window of several
-    does not ask for the same point again. A failed trial is told to TPE as pruned, which ranks it below every
-    finished one; the Gaussian process ignores it. The cost of one ask grows with the number of trials.
+    TPE counts pending trials as bad ones while they run (the constant liar of Optuna) and the Gaussian process takes
+    them into account too, so that a window of several does not ask for the same point again. A failed trial is told to
+    TPE as pruned, which ranks it below every finished one; the Gaussian process ignores it and draws parameters that
+    depend on others at random. The cost of one ask grows with the number of trials; that of the Gaussian process is
+    high from the start.
 
     Args:
         param_distributions: description of the space, or a ``Space``.
@@ -55,8 +57,9 @@ class BayesianSearchAlgorithm(SearchAlgorithm):
         self.space = Space.of(param_distributions)
         self.sampler, self.startup = sampler, startup
         self._optuna = require("optuna", extra="search", feature="Bayesian search")
+        self._torch: Any = None
         if sampler == "gp":
-            require("torch", extra="search", feature="Bayesian search with a Gaussian process")
+            self._torch = require("torch", extra="gp", feature="Bayesian search with a Gaussian process")
         self._study = self._new_study()
         self._trials: dict[int, Any] = {}
 
@@ -68,7 +71,10 @@ class BayesianSearchAlgorithm(SearchAlgorithm):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 if self.sampler == "gp":
-                    sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=self.startup)
+                    # A conditional parameter is drawn at random by design; a warning per trial says nothing new.
+                    sampler = optuna.samplers.GPSampler(
+                        seed=seed, n_startup_trials=self.startup, warn_independent_sampling=False
+                    )
                 else:
                     sampler = optuna.samplers.TPESampler(
                         seed=seed, n_startup_trials=self.startup, constant_liar=True
@@ -97,13 +103,16 @@ class BayesianSearchAlgorithm(SearchAlgorithm):
 
     def config(self) -> dict[str, Any]:
         """See the base class."""
-        return {
+        config = {
             "space": self.space.to_dict(),
             "n_iter": self.n_iter,
             "sampler": self.sampler,
             "startup": self.startup,
             "optuna": self._optuna.__version__,
         }
+        if self._torch is not None:
+            config["torch"] = str(self._torch.__version__)
+        return config
 
 
 def _suggested(trial: Any, name: str, parameter: Parameter) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_the_history_is_the_same_for_any_number_of_workers(name: str, tmp_path: 
         run = parallel(ALGORITHMS[name](seed), workers, tmp_path)
         assert run.history_bytes() == reference.history_bytes(), workers
         assert run.get_best_params() == reference.get_best_params()
+
+
+@pytest.mark.skipif(
+    find_spec("torch") is None, reason="Optuna's Gaussian process needs torch, which is not installed"
+)
+def test_the_gaussian_process_gives_the_same_history_for_any_number_of_workers(tmp_path: Path) -> None:
+    """The Gaussian process, serial and with 1 and 3 workers under random delays and kills, agrees byte for byte."""
+
+    def search() -> SearchAlgorithm:
+        return BayesianSearchAlgorithm(SPACE, 12, 3, sampler="gp", startup=5)
+
+    reference = ParallelOptimizer(search(), backend="serial", progress=False, max_failures=None)
+    reference.run(noisy)
+    for workers in (1, 3):
+        assert parallel(search(), workers, tmp_path).history_bytes() == reference.history_bytes(), workers
 
 
 @pytest.mark.parametrize("name", ["tpe", "genetic", "bohb"])

@@ -34,7 +34,7 @@ RUN = f"ParallelOptimizer(RandomSearchAlgorithm({SPACE}, 3, 1), backend='ray')"
             "torch",
             f"BayesianSearchAlgorithm({SPACE}, 3, sampler='gp')",
             "Bayesian search with a Gaussian process",
-            "search",
+            "gp",
         ),
         ("ray", RUN, "backend='ray'", "ray"),
     ],
