@@ -20,13 +20,18 @@ def uses_benchmark_fixture(item: pytest.Function) -> bool:
 
     A fixture of that name that wraps the plugin's counts; so does one that no installed plugin provides.
     """
-    for name in FIXTURES:
-        if name in item.fixturenames:
-            known = getattr(item._fixtureinfo, "name2fixturedefs", {}).get(name) or ()
-            homes = [each.func.__module__.partition(".")[0] for each in known]
-            if not homes or any(home in _HOMES for home in homes):
-                return True
-    return False
+    return any(name in item.fixturenames and _reaches_plugin(item, name) for name in FIXTURES)
+
+
+def _reaches_plugin(item: pytest.Function, name: str) -> bool:
+    """Follow the fixtures of one name from the nearest on, as long as each asks for the one it overrides."""
+    known = getattr(item._fixtureinfo, "name2fixturedefs", {}).get(name) or ()
+    for each in reversed(known):
+        if each.func.__module__.partition(".")[0] in _HOMES:
+            return True
+        if name not in each.argnames:
+            return False
+    return True
 
 
 def is_marked(item: pytest.Function) -> bool:
