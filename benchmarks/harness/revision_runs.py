@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,10 @@ from benchmarks.harness import workloads
 from benchmarks.harness.figure import progress
 from benchmarks.harness.neighbour import neighbour
 from benchmarks.harness.pytest_runs import OURS, RIVAL, run_pytest
-from benchmarks.harness.workloads import KINDS, iterations_for
+from benchmarks.harness.workloads import CALL_S, KINDS, iterations_for
 
 MARGIN = "3%"
 SLOWER = 1.05
-CALL_S = 1e-3
 STATISTICS = ("min", "mean", "median")
 
 _SUITE = """
@@ -88,34 +89,63 @@ def git(folder: Path, *arguments: str) -> None:
         raise RuntimeError(f"git {' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
 
 
+@dataclass(frozen=True)
+class Suites:
+    """Which suites are judged.
+
+    ``unchanged`` of them per situation do the same in both commits and ``changed`` have one benchmark that does 5 %
+    more; ``situations`` says whether the other CPU is busy; pytest-benchmark judges every ``rival_every``-th one
+    (0: none) beside this plugin.
+    """
+
+    unchanged: int
+    changed: int
+    benchmarks: int
+    situations: tuple[bool, ...] = (False, True)
+    rival_every: int = 1
+
+    def plan(self, rng: random.Random) -> list[tuple[bool, bool, int]]:
+        """Return (changed, loaded, number) of every suite, each kind as far as any other at any time."""
+        tasks = [
+            ((changed, loaded, number), (number + rng.random()) / count)
+            for changed, count in ((False, self.unchanged), (True, self.changed))
+            for loaded in self.situations
+            for number in range(count)
+        ]
+        return [task for task, _ in sorted(tasks, key=lambda entry: entry[1])]
+
+
 def revision_records(
-    suites: int, benchmarks: int, minutes: float, rng: random.Random
+    suites: Suites, minutes: float, rng: random.Random, keep: Callable[[Sequence[dict[str, Any]]], None]
 ) -> list[dict[str, Any]]:
-    """Return one record per suite and tool, for both changes, idle and loaded; ends early when time is over."""
-    tasks = [
-        (changed, loaded, number, (number + rng.random()) / suites)
-        for changed in (False, True)
-        for loaded in (False, True)
-        for number in range(suites)
-    ]
+    """Return one record per suite and tool; ``keep`` receives all there are after every suite.
+
+    A suite that would last beyond ``minutes``, judged by the longest one so far, is not begun.
+    """
+    tasks = suites.plan(rng)
     lengths = {kind: 100 * max(1, round(iterations_for(kind, CALL_S) / 100)) for kind in KINDS}
     kinds = list(KINDS)
     iterations = {
-        f"work{i:02}": (kinds[i % len(kinds)], lengths[kinds[i % len(kinds)]]) for i in range(benchmarks)
+        f"work{i:02}": (kinds[i % len(kinds)], lengths[kinds[i % len(kinds)]])
+        for i in range(suites.benchmarks)
     }
     records: list[dict[str, Any]] = []
-    end = time.monotonic() + 60 * minutes
-    for done, (changed, loaded, _, _) in enumerate(sorted(tasks, key=lambda task: task[3])):
-        if done and time.monotonic() > end:
+    end, longest = time.monotonic() + 60 * minutes, 0.0
+    for done, (changed, loaded, number) in enumerate(tasks):
+        began = time.monotonic()
+        if done and began + longest > end:
             progress(f"time is over after {done} of {len(tasks)} suites")
             break
         slower = rng.choice(sorted(iterations)) if changed else None
-        for tool in rng.sample(("optbench", "pytest-benchmark"), 2):
+        both = suites.rival_every and number % suites.rival_every == 0
+        for tool in rng.sample(("optbench", "pytest-benchmark"), 2) if both else ("optbench",):
             with tempfile.TemporaryDirectory() as name, neighbour(loaded):
                 folder = Path(name) / "repository"
                 make_repository(folder, iterations, slower)
                 found = _ours(folder) if tool == "optbench" else _rival(folder)
             records.append({"tool": tool, "changed": slower, "loaded": loaded, **found})
+        longest = max(longest, time.monotonic() - began)
+        keep(records)
         progress(f"{done + 1}/{len(tasks)} suites")
     return records
 

@@ -16,7 +16,7 @@ from benchmarks.harness.asv_rounds import FACTORS, compare_with_asv, judge
 from benchmarks.harness.calibration import GAINS, Task, compare, main, plan, questions
 from benchmarks.harness.pyperf_runs import RULES, compare_with_pyperf, verdict_in
 from benchmarks.harness.pytest_runs import Case, write_project
-from benchmarks.harness.revision_runs import git, make_repository
+from benchmarks.harness.revision_runs import Suites, git, make_repository, revision_records
 
 ITERATIONS = {"work00": ("arithmetic", 200), "work01": ("text", 100)}
 
@@ -120,6 +120,24 @@ def test_the_repository_has_two_commits_that_differ(tmp_path: Path) -> None:
         assert (folder / "src" / "shop" / "work.py").read_text() != changed
     with pytest.raises(RuntimeError, match="git checkout nowhere exited with 1"):
         git(tmp_path / "None", "checkout", "nowhere")
+
+
+def test_suites_of_both_kinds_advance_together() -> None:
+    """Each kind has its own count, in the situations asked for, and is half done when half of the time is over."""
+    tasks = Suites(24, 12, 20, situations=(True,)).plan(random.Random(1))
+    assert Counter(changed for changed, _, _ in tasks) == {False: 24, True: 12}
+    assert {loaded for _, loaded, _ in tasks} == {True}
+    assert abs(sum(changed for changed, _, _ in tasks[:18]) - 6) <= 1
+
+
+def test_suites_are_kept_as_they_come_and_end_in_time() -> None:
+    """Whoever keeps records gets them after every suite; a suite for which no time is left is not begun."""
+    kept: list[int] = []
+    suites = Suites(2, 0, 2, situations=(False,), rival_every=0)
+    records = revision_records(suites, 0.0, random.Random(1), lambda records: kept.append(len(records)))
+    assert kept == [1]
+    assert (records[0]["tool"], records[0]["judged"]) == ("optbench", 2)
+    assert records[0]["regressed"] == {"optbench": []}
 
 
 def record(tool: str, gain: float, loaded: bool, said: dict[str, str]) -> dict[str, Any]:
