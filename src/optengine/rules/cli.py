@@ -16,7 +16,7 @@ from typing import IO
 
 from optengine.rules.errors import RulesUsageError
 from optengine.rules.formats import FORMATS, render
-from optengine.rules.model import Severity
+from optengine.rules.model import Severity, Status
 from optengine.rules.ruleset import load
 from optengine.rules.validator import MODES, ProcessPoolValidator
 
@@ -112,6 +112,8 @@ def run(args: argparse.Namespace, out: IO[str], _: IO[str]) -> int:
         write_atomically(args.out, text)
         counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count)
         out.write(f"{counts}; report written to {args.out}\n")
+    if all(one.status is Status.SKIP for one in report.results):
+        raise RulesUsageError("at least one rule must apply; every rule was skipped. See their messages.")
     return 1 if report.findings(args.fail_on) else 0
 
 

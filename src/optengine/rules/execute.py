@@ -105,7 +105,8 @@ def interpret(rule: Rule, answer: object) -> RawResult:
         text = said if isinstance(said, str) else safe_repr(said)
         return RawResult(answer.status, clean_text(text, MESSAGE_CHARS), sanitise(answer.evidence), reason)
     if answer is None:
-        return RawResult(Status.SKIP, reason="the rule returned None: it does not apply")
+        reason = "the rule returned None: it does not apply"
+        return RawResult(Status.SKIP, reason, reason=reason)
     if isinstance(answer, bool):
         return (
             RawResult(Status.PASS)

@@ -11,6 +11,7 @@ MIXED = RuleSet()
 CYCLE = RuleSet()
 MISSING = RuleSet()
 EMPTY = RuleSet()
+FORGOTTEN = RuleSet()
 
 
 @CLEAN.rule("OK", severity="HIGH", group="g", tags={"t"})
@@ -26,6 +27,12 @@ def is_there(ctx: Context) -> Outcome:
 def is_empty(ctx: Context) -> Outcome:
     """There is nothing."""
     return ctx.failed("something is there", {"path": ctx.fs.listdir()[0]})
+
+
+@FORGOTTEN.rule("GONE", severity="HIGH")
+def forgets(ctx: Context) -> None:
+    """The file a.txt is there."""
+    ctx.fs.exists("a.txt")
 
 
 CYCLE.add("A", is_there, requires=["B"])

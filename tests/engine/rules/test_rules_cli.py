@@ -50,6 +50,17 @@ def test_findings_at_or_above_the_level_give_1(tree: Path, level: str | None, ex
     assert "FAIL     MEDIUM   BAD" in out
 
 
+def test_a_run_that_checked_nothing_is_no_success(tree: Path) -> None:
+    """A rule that forgets its return is skipped with the reason, and with no other rule the exit status is 2."""
+    status, out, err = validate(tree, "FORGOTTEN", "--all")
+    assert status == 2
+    assert "the rule returned None: it does not apply" in out
+    assert (
+        err
+        == "optengine validate: at least one rule must apply; every rule was skipped. See their messages.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
