@@ -6,7 +6,8 @@ A plain run calls every arm once and checks that the results agree; nothing heav
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,10 +15,20 @@ from .marker import description, marker_keys, with_case
 from .measure.record import record
 from .options import OptionError, Settings, benchmark_settings
 
-if TYPE_CHECKING:
-    from .core.decision import Decision
-
 ArmLike = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a test's call asks for; ``measure`` has a baseline and no candidates."""
+
+    baseline: ArmLike
+    candidates: Mapping[str, ArmLike]
+    single: bool
+    setup: ArmLike | None
+    equal: Callable[[Any, Any], Any] | None
+    config: Mapping[str, Any]
+    keys: Mapping[str, Any]
 
 
 class Optbench:
@@ -62,46 +73,9 @@ class Optbench:
         _callable(baseline, "baseline")
         if setup is not None:
             _callable(setup, "setup")
-        settings = self._settings(keys)
-        described = self._description(keys)
-        if not settings.enabled:
-            from .smoke import smoke
-
-            return smoke(baseline, candidates, setup, equal, single=not isinstance(optimized, Mapping))
-        from .isolation import Invocation
-        from .measure.errors import MeasureError
-        from .session import Benchmark, run_benchmark
-        from .store.errors import StoreError
-        from .suite import HELD
-
-        benchmark = Benchmark(
-            node_id=self._item.nodeid,
-            root=self._item.config.rootpath,
-            command=self._item.config.invocation_params.args,
-            baseline=baseline,
-            candidates=candidates,
-            single=not isinstance(optimized, Mapping),
-            setup=setup,
-            equal=equal,
-            config=dict(config or {}),
-            description=described,
-            settings=settings,
-            invocation=Invocation.of(self._item.config),
-            held=self._item.config.stash.get(HELD, None),
-        )
-        try:
-            with _progress(self._item.config, settings, benchmark.title) as progress:
-                outcome = run_benchmark(benchmark, progress)
-        except (StoreError, MeasureError) as error:
-            self._fail(f"optbench: {error}")
-        self.documents = [result.document for result in outcome.results]
-        for result in outcome.results:
-            self._item.user_properties.extend(result.properties)
-            if result.traceback:
-                self._item.add_report_section("call", "optbench", result.traceback)
-        self._gate(outcome.lines, settings)
-        decisions: dict[str, Decision] = {r.candidate: r.decision for r in outcome.results}
-        return decisions if isinstance(optimized, Mapping) else next(iter(decisions.values()))
+        single = not isinstance(optimized, Mapping)
+        found = self._compare(Asked(baseline, candidates, single, setup, equal, dict(config or {}), keys))
+        return found["optimized"] if single else found
 
     def measure(
         self,
@@ -119,19 +93,9 @@ class Optbench:
         Under ``--optbench`` without a base it fails, since there is nothing to compare with; without
         ``--optbench`` it runs ``work`` once.
         """
-        del equal, config  # only the processes of a run with a base have two results and a report
         self._once("measure")
         _callable(work, "work")
-        settings = self._settings(keys)
-        if not settings.enabled:
-            from .smoke import call_once
-
-            call_once(work, setup)
-            return
-        self._fail(
-            "optbench: measure() has nothing to compare with: it judges one callable across git revisions; add "
-            "--optbench-base=REV, or compare within one run: optbench.compare(baseline=..., optimized=...)"
-        )
+        self._measure(Asked(work, {}, True, setup, equal, dict(config or {}), keys))
 
     record = staticmethod(record)
 
@@ -144,6 +108,60 @@ class Optbench:
                 "optbench: the test uses the optbench fixture but never called optbench.compare() or "
                 "optbench.measure(), so nothing was checked; call one of them once"
             )
+
+    def _compare(self, asked: Asked) -> Mapping[str, Any]:
+        """Return what was found, by candidate; raises the test's failure when the gate does not pass."""
+        settings = self._settings(asked.keys)
+        described = self._description(asked.keys)
+        if not settings.enabled:
+            from .smoke import smoke
+
+            return smoke(asked.baseline, asked.candidates, asked.setup, asked.equal)
+        from .isolation import Invocation
+        from .measure.errors import MeasureError
+        from .session import Benchmark, run_benchmark
+        from .store.errors import StoreError
+        from .suite import HELD
+
+        benchmark = Benchmark(
+            node_id=self._item.nodeid,
+            root=self._item.config.rootpath,
+            command=self._item.config.invocation_params.args,
+            baseline=asked.baseline,
+            candidates=asked.candidates,
+            single=asked.single,
+            setup=asked.setup,
+            equal=asked.equal,
+            config=asked.config,
+            description=described,
+            settings=settings,
+            invocation=Invocation.of(self._item.config),
+            held=self._item.config.stash.get(HELD, None),
+        )
+        try:
+            with _progress(self._item.config, settings, benchmark.title) as progress:
+                outcome = run_benchmark(benchmark, progress)
+        except (StoreError, MeasureError) as error:
+            self._fail(f"optbench: {error}")
+        self.documents = [result.document for result in outcome.results]
+        for result in outcome.results:
+            self._item.user_properties.extend(result.properties)
+            if result.traceback:
+                self._item.add_report_section("call", "optbench", result.traceback)
+        self._gate(outcome.lines, settings)
+        return {result.candidate: result.decision for result in outcome.results}
+
+    def _measure(self, asked: Asked) -> None:
+        settings = self._settings(asked.keys)
+        if not settings.enabled:
+            from .smoke import call_once
+
+            call_once(asked.baseline, asked.setup)
+            return
+        self._fail(
+            "optbench: measure() has nothing to compare with: it judges one callable across git revisions; add "
+            "--optbench-base=REV, or compare within one run: optbench.compare(baseline=..., optimized=...)"
+        )
 
     def _once(self, name: str) -> None:
         if self._called:

@@ -29,10 +29,8 @@ def smoke(
     candidates: Mapping[str, Callable[..., Any]],
     setup: Callable[..., Any] | None,
     equal: Callable[[Any, Any], Any] | None,
-    *,
-    single: bool,
-) -> Smoke | dict[str, Smoke]:
-    """Return one `Smoke` (``single``), or one by candidate; a difference in results fails the test."""
+) -> dict[str, Smoke]:
+    """Return a `Smoke` by candidate; a difference in results fails the test."""
     try:
         with Arms(baseline, candidates, setup) as arms:
             found = check(arms, equal)
@@ -41,7 +39,7 @@ def smoke(
     for name, equivalence in found.items():
         if not equivalence.passed:
             pytest.fail(f"optbench: {name} is not equivalent: {equivalence.message}", pytrace=False)
-    return Smoke() if single else {name: Smoke() for name in candidates}
+    return {name: Smoke() for name in candidates}
 
 
 def call_once(work: Callable[..., Any], setup: Callable[..., Any] | None) -> None:

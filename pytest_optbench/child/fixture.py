@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..fixture import ArmLike, Optbench
+from ..fixture import ArmLike, Asked, Optbench
 from ..measure.arm import Arm, Arms
 from ..measure.errors import ArmRaised, InvalidArm
 from ..smoke import Smoke
@@ -21,46 +22,24 @@ CHILD = pytest.StashKey["ChildSession"]()
 class ChildOptbench(Optbench):
     """Stands in front of the timed region of one arm, or of every arm in turn."""
 
-    def compare(
-        self,
-        baseline: ArmLike,
-        optimized: ArmLike | Mapping[str, ArmLike],
-        *,
-        setup: ArmLike | None = None,
-        equal: Callable[[Any, Any], Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-        **keys: Any,
-    ) -> Any:
+    def _compare(self, asked: Asked) -> Mapping[str, Any]:
         """Have the arm of this child's lane timed; return what a plain run returns."""
-        self._once("compare")
-        single = not isinstance(optimized, Mapping)
-        candidates = (
-            {str(name): arm for name, arm in optimized.items()}
-            if isinstance(optimized, Mapping)
-            else {"optimized": optimized}
-        )
-        try:
-            with Arms(baseline, candidates, setup) as arms:
-                for arm in self._chosen(list(arms)):
-                    self._serve(arm, arm.name, equal, {**keys, "config": dict(config or {}), "arm": arm.name})
-        except InvalidArm as error:
-            self._fail(f"optbench: {error}")
-        return Smoke() if single else {name: Smoke() for name in candidates}
+        with self._arms(asked, asked.candidates) as arms:
+            for arm in self._chosen(list(arms)):
+                self._serve(arm, arm.name, asked, arm.name)
+        return {name: Smoke() for name in asked.candidates}
 
-    def measure(
-        self,
-        work: ArmLike,
-        *,
-        setup: ArmLike | None = None,
-        equal: Callable[[Any, Any], Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-        **keys: Any,
-    ) -> None:
-        """Have ``work`` timed."""
-        self._once("measure")
+    def _measure(self, asked: Asked) -> None:
+        """Have the work timed."""
+        with self._arms(asked, {"again": asked.baseline}) as arms:
+            self._serve(arms.baseline, "", asked, None)
+
+    @contextmanager
+    def _arms(self, asked: Asked, candidates: Mapping[str, ArmLike]) -> Iterator[Arms]:
+        """Yield the arms; one that cannot be measured as written fails the test."""
         try:
-            with Arms(work, {"again": work}, setup) as arms:
-                self._serve(arms.baseline, "", equal, {**keys, "config": dict(config or {}), "arm": None})
+            with Arms(asked.baseline, candidates, asked.setup) as arms:
+                yield arms
         except InvalidArm as error:
             self._fail(f"optbench: {error}")
 
@@ -79,17 +58,12 @@ class ChildOptbench(Optbench):
             )
         return chosen
 
-    def _serve(
-        self, arm: Arm, region: str, equal: Callable[[Any, Any], Any] | None, keys: Mapping[str, Any]
-    ) -> None:
-        known = {
-            **keys,
-            "keys": {**{k: v for k, v in keys.items() if k not in ("config", "arm")}, **self._marker},
-        }
-        info = {name: plain(known[name]) for name in ("keys", "config", "arm")}
-        name = region if self._child.connection.arm is None else ""
+    def _serve(self, arm: Arm, region: str, asked: Asked, name: str | None) -> None:
+        said = {"keys": {**asked.keys, **self._marker}, "config": asked.config, "arm": name}
+        info = {key: plain(value) for key, value in said.items()}
+        region = region if self._child.connection.arm is None else ""
         try:
-            self._child.serve(self._item, arm, name, equal=equal, info=lambda: info)
+            self._child.serve(self._item, arm, region, equal=asked.equal, info=lambda: info)
         except ArmRaised as error:
             raise error.original from None  # the arm's own traceback tells more
 

@@ -7,25 +7,28 @@ region: freeing what an arm built is part of its cost.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from types import AsyncGeneratorType, GeneratorType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from .callables import (
+    Callback,
+    check_callable,
+    check_without_arguments,
+    is_coroutine_function,
+    refuse_awaitable,
+    takes_setup_value,
+)
 from .clock import Clock
 from .errors import ArmRaised, InvalidArm
+from .event_loop import EventLoop
 from .forks import ForkGuard, forks_so_far
 from .layout import Place, as_it_comes
 from .record import Recordings
 from .time_limit import TimeLimit
-
-if TYPE_CHECKING:
-    import asyncio
-
-Callback = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +59,6 @@ class Reading:
         return self.cpu_ns / self.loops / 1e9
 
 
-class EventLoop:
-    """One event loop for all async arms of a benchmark, started on first use and kept open.
-
-    It never becomes the thread's current loop, so a loop the test has set stays set.
-    """
-
-    def __init__(self) -> None:
-        """Start nothing yet."""
-        self._runner: asyncio.Runner | None = None
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Return the result of ``coroutine``; raises `InvalidArm` inside a running event loop."""
-        import asyncio  # takes longer to load than a plain run of most tests; sync arms never need it
-
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            coroutine.close()
-            raise InvalidArm(
-                "async arms need a thread without a running event loop, received a call from inside one; "
-                "make the test a plain `def test_...` (the arms themselves stay async)"
-            )
-        if self._runner is None:
-            self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        return self._runner.run(coroutine)
-
-    def close(self) -> None:
-        """Cancel what arms left running in the loop and close it."""
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
-
-
 class Arm:
     """One callable under test.
 
@@ -112,16 +80,16 @@ class Arm:
 
         What fresh, untimed calls record goes into ``recordings``.
         """
-        _check_callable(f"arm {name!r}", call)
+        check_callable(f"arm {name!r}", call)
         if setup is not None:
-            _check_callable("setup", setup)
-            _check_without_arguments(setup)
+            check_callable("setup", setup)
+            check_without_arguments(setup)
         self.name = name
         self.call = call
         self.setup = setup
-        self.is_async = _is_coroutine_function(call)
-        self._setup_is_async = setup is not None and _is_coroutine_function(setup)
-        self._takes_value = _takes_setup_value(name, call, has_setup=setup is not None)
+        self.is_async = is_coroutine_function(call)
+        self._setup_is_async = setup is not None and is_coroutine_function(setup)
+        self._takes_value = takes_setup_value(name, call, has_setup=setup is not None)
         self._loop = loop if loop is not None else EventLoop()
         self._limit = limit if limit is not None else TimeLimit(None)
         self._recordings = recordings if recordings is not None else Recordings()
@@ -247,7 +215,7 @@ class Arm:
             return ()
         self._stage = "setup"
         value = self._loop.run(self.setup()) if self._setup_is_async else self.setup()
-        _refuse_awaitable("setup", value)
+        refuse_awaitable("setup", value)
         return (value,) if self._takes_value else ()
 
     async def _set_up_async(self) -> tuple[Any, ...]:
@@ -257,7 +225,7 @@ class Arm:
         value = self.setup()
         if self._setup_is_async:
             value = await value
-        _refuse_awaitable("setup", value)
+        refuse_awaitable("setup", value)
         return (value,) if self._takes_value else ()
 
     @contextmanager
@@ -275,7 +243,7 @@ class Arm:
 
     def _check_result(self, result: object) -> None:
         if not self.is_async:
-            _refuse_awaitable(f"arm {self.name!r}", result)
+            refuse_awaitable(f"arm {self.name!r}", result)
         if isinstance(result, (GeneratorType, AsyncGeneratorType)):
             raise InvalidArm(
                 f"arm {self.name!r} must do its work when called, received a {type(result).__name__} that "
@@ -329,68 +297,3 @@ class Arms:
             self._loop.close()
         finally:
             self.limit.__exit__(kind, error, trace)
-
-
-def _is_coroutine_function(call: Callback) -> bool:
-    """Whether calling gives a coroutine; sees through `functools.partial` and callable objects."""
-    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(
-        getattr(type(call), "__call__", None)  # noqa: B004 - the method itself is wanted
-    )
-
-
-def _check_callable(what: str, call: object) -> None:
-    if not callable(call):
-        raise InvalidArm(f"{what} must be callable, received {call!r}; pass a function, not its result")
-    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-        raise InvalidArm(
-            f"{what} must do its work when called, received the generator function {call!r}; "
-            "consume it in a function, for example `lambda: list(arm())`"
-        )
-
-
-def _refuse_awaitable(what: str, value: object) -> None:
-    if inspect.isawaitable(value):
-        if inspect.iscoroutine(value):
-            value.close()  # nobody will await it; this error says so, once
-        raise InvalidArm(
-            f"{what} must do its work when called, received an awaitable ({type(value).__name__}) from a "
-            "plain function; pass the coroutine function itself, with arguments bound by "
-            "functools.partial, or write `async def`"
-        )
-
-
-def _takes_setup_value(name: str, call: Callback, *, has_setup: bool) -> bool:
-    """Whether the setup's value is passed; raises `InvalidArm` when the arm cannot be called at all."""
-    try:
-        signature = inspect.signature(call)
-    except (TypeError, ValueError):  # many builtins have no signature
-        return has_setup
-    if has_setup and _binds(signature, 1):
-        return True
-    if _binds(signature, 0):
-        return False
-    expected = "without arguments or with the setup's value" if has_setup else "without arguments"
-    raise InvalidArm(
-        f"arm {name!r} must be callable {expected}, received one with the signature {signature}; "
-        "bind arguments with functools.partial" + ("" if has_setup else " or make them in setup=")
-    )
-
-
-def _check_without_arguments(setup: Callback) -> None:
-    try:
-        signature = inspect.signature(setup)
-    except (TypeError, ValueError):
-        return
-    if not _binds(signature, 0):
-        raise InvalidArm(
-            f"setup must be callable without arguments, received one with the signature {signature}; "
-            "bind arguments with functools.partial"
-        )
-
-
-def _binds(signature: inspect.Signature, count: int) -> bool:
-    try:
-        signature.bind(*[None] * count)
-    except TypeError:
-        return False
-    return True

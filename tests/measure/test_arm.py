@@ -13,9 +13,10 @@ import time
 import pytest
 from fake_clock import FakeClock, StillClock
 
-from pytest_optbench.measure.arm import Arm, Arms, EventLoop
+from pytest_optbench.measure.arm import Arm, Arms
 from pytest_optbench.measure.clock import SYSTEM_CLOCK, resolution_s
 from pytest_optbench.measure.errors import ArmRaised, InvalidArm, MeasureError
+from pytest_optbench.measure.event_loop import EventLoop
 
 
 def test_system_clock_resolution_is_what_neighbouring_readings_show():
