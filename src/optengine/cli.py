@@ -41,7 +41,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
-    """Run one command with its output on *out* and *err*; returns the exit status (2 for a usage error)."""
+    """Run one command with its output on *out* and *err*; returns the exit status (2: usage error, 130: Ctrl-C)."""
     known = {name: module for name, module, _ in COMMANDS}
     command = next((word for word in argv if word in known), None)
     try:
@@ -54,6 +54,9 @@ def run(argv: Sequence[str], out: IO[str], err: IO[str]) -> int:
     except (EngineError, OSError) as error:
         err.write(f"optengine {command}: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        err.write(f"optengine {command}: interrupted\n")
+        return 130
     except SystemExit as leave:
         # Whatever status it asked for: the command has not done its work, and 0 would say that it has.
         err.write(

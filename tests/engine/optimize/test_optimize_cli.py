@@ -33,6 +33,9 @@ def bowl(params):
 def broken(params):
     raise RuntimeError("nothing works")
 
+def interrupted(params):
+    raise KeyboardInterrupt
+
 def budgeted(params, context):
     return bowl(params) * context.budget
 """
@@ -156,6 +159,13 @@ def test_a_history_that_cannot_be_written_is_an_error(command: Command, tmp_path
     assert "best: trial" in out.getvalue()
     assert "the results could not be written to 'out/trials.parquet'" in err.getvalue()
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(command: Command) -> None:
+    """An interrupted run says so; its exit status is that of an interrupt."""
+    status, _, err = command("interrupted", "--algorithm", "random", "--trials", "3")
+    assert status == 130
+    assert err.splitlines()[-1] == "optengine optimize: interrupted"
 
 
 def test_early_stops_are_said(command: Command) -> None:
