@@ -21,17 +21,12 @@ from typing import Any
 import fork_server
 import market_tasks
 import pytest
+from market_batches import COUNTS, batches, in_new_pools, in_one_pool
 
 from optengine import PersistentWorkerPool
 
-WORKERS, BATCHES, TASKS = 8, 5, 20
 # The same on both sides. pytest is there because workers import the main module, which is pytest's own script.
 PRELOAD = ("numpy", "pandas", "pyarrow", "pytest", "market_tasks")
-
-
-def batches(folder: Path) -> list[list[market_tasks.Task]]:
-    """Return the tasks of each batch."""
-    return [[(str(folder), batch * TASKS + i) for i in range(TASKS)] for batch in range(BATCHES)]
 
 
 @pytest.mark.optbench(
@@ -50,26 +45,15 @@ def test_source_protocol(optbench: Any, bundle_folder: Path, bundle_source: str)
     work = batches(bundle_folder)
 
     def new_pool_per_batch() -> list[Any]:
-        results = []
-        for batch in work:
-            with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-                results.append(pool.map(market_tasks.load_and_work, batch))
-        return results
+        return in_new_pools(multiprocessing.get_context("spawn"), market_tasks.load_and_work, work)
 
     def one_pool_kept() -> list[Any]:
-        with PersistentWorkerPool(WORKERS, start_method="spawn") as pool:
-            return [pool.run_batch(market_tasks.load_and_work, batch) for batch in work]
+        return in_one_pool(market_tasks.load_and_work, work, start_method="spawn")
 
     optbench.compare(
         baseline=new_pool_per_batch,
         optimized=one_pool_kept,
-        config={
-            "workers": WORKERS,
-            "batches": BATCHES,
-            "tasks": TASKS,
-            "start": "spawn",
-            "data": bundle_source,
-        },
+        config={**COUNTS, "start": "spawn", "data": bundle_source},
     )
 
 
@@ -89,15 +73,10 @@ def test_fair_protocol(optbench: Any, bundle_folder: Path, bundle_source: str) -
     with fork_server.preloading(PRELOAD) as context:
 
         def new_pool_per_batch(_: Any = None) -> list[Any]:
-            results = []
-            for batch in work:
-                with context.Pool(WORKERS) as pool:
-                    results.append(pool.map(market_tasks.work_on_loaded, batch))
-            return results
+            return in_new_pools(context, market_tasks.work_on_loaded, work)
 
         def one_pool_kept(_: Any = None) -> list[Any]:
-            with PersistentWorkerPool(WORKERS, start_method="preload", preload=PRELOAD) as pool:
-                return [pool.run_batch(market_tasks.work_on_loaded, batch) for batch in work]
+            return in_one_pool(market_tasks.work_on_loaded, work, start_method="preload", preload=PRELOAD)
 
         with (
             context.Pool(2) as theirs,
@@ -111,7 +90,7 @@ def test_fair_protocol(optbench: Any, bundle_folder: Path, bundle_source: str) -
             optimized=one_pool_kept,
             setup=fork_server.stop,  # the standard library's server outlives its pools; ours ends with its pool
             config={
-                "workers": WORKERS, "batches": BATCHES, "tasks": TASKS, "data": bundle_source,
+                **COUNTS, "data": bundle_source,
                 "start": f"fork server started inside the clock, preloads {', '.join(PRELOAD)}",
             },
         )  # fmt: skip

@@ -21,10 +21,9 @@ from typing import Any
 
 import market_tasks
 import pytest
+from market_batches import COUNTS, WORKERS, batches, in_one_pool
 
 from optengine import PersistentWorkerPool, SharedBundle
-
-WORKERS, BATCHES, TASKS = 8, 5, 20
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 
@@ -35,7 +34,7 @@ class Versions:
     def __init__(self, folder: Path) -> None:
         """Prepare the tasks of each batch."""
         self._folder = folder
-        self._batches = [[(str(folder), batch * TASKS + i) for i in range(TASKS)] for batch in range(BATCHES)]
+        self._batches = batches(folder)
 
     def new_pools_that_load(self) -> list[Any]:
         """Start a new pool for every batch; every task loads the bundle."""
@@ -47,16 +46,13 @@ class Versions:
 
     def one_pool_that_loads(self) -> list[Any]:
         """Keep one pool; every task loads the bundle."""
-        with PersistentWorkerPool(WORKERS, start_method="fork") as pool:
-            return [pool.run_batch(market_tasks.load_and_work, batch) for batch in self._batches]
+        return in_one_pool(market_tasks.load_and_work, self._batches, start_method="fork")
 
     def one_pool_that_maps(self) -> list[Any]:
         """Keep one pool whose workers map the bundle."""
-        with (
-            SharedBundle.create(self._folder, "mmap") as bundle,
-            PersistentWorkerPool(WORKERS, start_method="fork", shared={market_tasks.HELD: bundle}) as pool,
-        ):
-            return [pool.run_batch(market_tasks.work_on_mapped, batch) for batch in self._batches]
+        with SharedBundle.create(self._folder, "mmap") as bundle:
+            held = {market_tasks.HELD: bundle}
+            return in_one_pool(market_tasks.work_on_mapped, self._batches, start_method="fork", shared=held)
 
 
 @pytest.fixture
@@ -67,10 +63,7 @@ def versions(bundle_folder: Path) -> Versions:
 
 def config(bundle_source: str) -> dict[str, Any]:
     """Return what the report says of the workload."""
-    return {
-        "workers": WORKERS, "batches": BATCHES, "tasks": TASKS, "start": "fork on both sides, inside the clock",
-        "data": bundle_source,
-    }  # fmt: skip
+    return {**COUNTS, "start": "fork on both sides, inside the clock", "data": bundle_source}
 
 
 @pytest.mark.optbench(

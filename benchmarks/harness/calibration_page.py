@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.harness.figure import Table
 from benchmarks.harness.intervals import Share, median, share
+from benchmarks.harness.neighbour import SITUATIONS
 
-SITUATIONS = ((False, "idle"), (True, "other CPU loaded"))
 Record = dict[str, Any]
 
 _HEAD = """# Calibration: error rates beside other tools
@@ -151,7 +151,7 @@ def revisions(record: Record) -> str:
     for tool in dict.fromkeys(entry["tool"] for entry in records):
         seconds = [
             [entry["wall_s"] for entry in records if entry["tool"] == tool and entry["loaded"] == loaded]
-            for loaded, _ in SITUATIONS
+            for loaded in SITUATIONS
         ]
         costs.append((tool, *(median(values).show() if values else "none measured" for values in seconds)))
     tables = [
@@ -222,7 +222,7 @@ def _costs(records: Sequence[Record]) -> list[tuple[str, ...]]:
     rows = []
     for tool in dict.fromkeys(entry["tool"] for entry in records):
         own = [entry for entry in records if entry["tool"] == tool]
-        cells = [[entry["wall_s"] for entry in own if entry["loaded"] == loaded] for loaded, _ in SITUATIONS]
+        cells = [[entry["wall_s"] for entry in own if entry["loaded"] == loaded] for loaded in SITUATIONS]
         rows.append(
             (tool, *(median(cell).show() if cell else "none measured" for cell in cells), str(len(own)))
         )

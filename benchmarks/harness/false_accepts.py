@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.harness.figure import Check, Figure, Table, command_line, parser, progress
 from benchmarks.harness.intervals import median, share
-from benchmarks.harness.neighbour import neighbour
+from benchmarks.harness.neighbour import SITUATIONS, neighbour
 from benchmarks.harness.pytest_runs import (
     MARGIN,
     STATISTICS,
@@ -36,11 +36,9 @@ from benchmarks.harness.pytest_runs import (
     slower,
     write_project,
 )
-from benchmarks.harness.workloads import KINDS, iterations_for
+from benchmarks.harness.workloads import CALL_S, KINDS, iterations_for
 
-CALL_S = 1e-3
 MOST_FALSE = 0.01
-SITUATIONS = {False: "idle", True: "other CPU loaded"}
 
 
 @dataclass(frozen=True)
@@ -124,9 +122,6 @@ def _rival(folder: Path, block: Plan, done: int, iterations: dict[str, int]) -> 
         return []
     write_project(folder, cases(block.rival_pairs, done, iterations))
     session = compare_with_rival(folder)
-    ruled = any(slower(ratios[statistic]) for ratios in session.ratios.values() for statistic in STATISTICS)
-    if ruled != session.failed:
-        raise RuntimeError(f"the rule read from the files says {ruled}, its own exit says {session.failed}")
     return [
         {
             "case": name,

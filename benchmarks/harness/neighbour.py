@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+SITUATIONS = {False: "idle", True: "other CPU loaded"}
+"""What a cell is called by whether it had a busy neighbour."""
+
 _BUSY = """
 import os, sys
 if hasattr(os, "sched_setaffinity"):

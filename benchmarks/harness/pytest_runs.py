@@ -159,7 +159,8 @@ class RivalSession:
 def compare_with_rival(folder: Path) -> RivalSession:
     """Return what pytest-benchmark measures at its defaults in two runs, saved and compared.
 
-    Raises `RuntimeError` when a run failed for another reason than its comparison.
+    Raises `RuntimeError` when a run failed for another reason than its comparison, or when its exit status is not the
+    one that the rule as read here from its files gives.
     """
     shutil.rmtree(folder / ".benchmarks", ignore_errors=True)
     # One option with three values: given three times, only the last would count.
@@ -179,6 +180,10 @@ def compare_with_rival(folder: Path) -> RivalSession:
         name: {statistic: after[name][statistic] / before[name][statistic] for statistic in STATISTICS}
         for name in after
     }
+    if failed != any(slower(ratio) for found in ratios.values() for ratio in found.values()):
+        raise RuntimeError(
+            f"pytest-benchmark's exit ({failed=}) must follow from its files, received {ratios}"
+        )
     return RivalSession(
         runs[0], runs[1], ratios, {name: seconds[0][name] + seconds[1][name] for name in ratios}, failed
     )

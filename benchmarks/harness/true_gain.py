@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.harness.figure import Check, Figure, Table, command_line, parser, progress
 from benchmarks.harness.intervals import Median, median, share
-from benchmarks.harness.neighbour import neighbour
+from benchmarks.harness.neighbour import SITUATIONS, neighbour
 from benchmarks.harness.pytest_runs import (
     STATISTICS,
     Case,
@@ -35,14 +35,12 @@ from benchmarks.harness.pytest_runs import (
     faster,
     write_project,
 )
-from benchmarks.harness.workloads import KINDS, arm, iterations_for
+from benchmarks.harness.workloads import CALL_S, KINDS, arm, iterations_for
 
-CALL_S = 1e-3
 KEPT = 0.92
 LEAST_ACCEPTED = 0.97
 MOST_TIME = 1 / 3
 MOST_DOUBT = 0.005
-SITUATIONS = {False: "idle", True: "other CPU loaded"}
 
 
 def cases(call_s: float = CALL_S) -> list[Case]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+CALL_S = 1e-3
 STEP = 25  # iterations come in multiples of it, so that 0.92 of them is a whole number
 
 
