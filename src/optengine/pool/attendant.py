@@ -10,6 +10,7 @@ a result waits at most as long as there was nothing to send before it, and never
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import select
@@ -17,6 +18,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def _attend(worker: Worker) -> None:
     except (OSError, ValueError):
         if worker.leaving:
             return
-        _leave()
+        leave()
     quiet = 0
     tick_ms = _TICK_MS
     while True:
@@ -58,7 +60,7 @@ def _attend(worker: Worker) -> None:
         if worker.leaving:
             return
         if events and events[0][1] & (_GONE | select.POLLNVAL) and not worker.idle:
-            _leave()
+            leave()
         if worker.idle:
             tick_ms = _TICK_MS
             quiet += 1
@@ -84,7 +86,30 @@ def _attend(worker: Worker) -> None:
             tick_ms = min(2 * tick_ms, _SLOWEST_TICK_MS)
 
 
-def _leave() -> NoReturn:
+@contextlib.contextmanager
+def leaving_with(control: socket.socket) -> Iterator[None]:
+    """Leave as soon as the other end of ``control`` is closed while the block runs, whatever it is busy with."""
+    stop, stopped = os.pipe()
+
+    def watch() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        poller = select.poll()
+        poller.register(control.fileno(), _GONE)
+        poller.register(stop, 0)
+        if control.fileno() in (descriptor for descriptor, _ in poller.poll()):
+            leave()
+
+    thread = threading.Thread(target=watch, name="optengine-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(stopped)
+        thread.join()
+        os.close(stop)
+
+
+def leave() -> NoReturn:
     """End this process and its children now: nobody waits for the results."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

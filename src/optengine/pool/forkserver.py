@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from optengine import cpus
 from optengine.pool import bootstrap, shared
+from optengine.pool.attendant import leaving_with
 from optengine.pool.worker import run_worker
 
 REQUEST = struct.Struct("<q")
@@ -103,24 +104,29 @@ def encode_setup(setup: ServerSetup) -> bytes:
 
 def serve_fresh(control: socket.socket) -> None:
     """Serve in a fresh interpreter: read the set-up, preload, then fork on request."""
-    (length,) = _LENGTH.unpack(_read_exactly(control, _LENGTH.size))
-    setup = ServerSetup(*pickle.loads(_read_exactly(control, length)))  # noqa: S301 - sent by our own parent
-    bootstrap.prepare(setup.preparation)
-    problems = _preload(setup.preload)
-    if setup.shared is not None:
-        try:
-            shared.install(pickle.loads(setup.shared))  # noqa: S301 - pickled by our own parent
-        except Exception:  # noqa: BLE001 - reported to the parent, which refuses to go on
-            problems.append(f"the share handles could not be loaded:\n{traceback.format_exc()}")
+    with leaving_with(control):
+        (length,) = _LENGTH.unpack(_read_exactly(control, _LENGTH.size))
+        setup = ServerSetup(*pickle.loads(_read_exactly(control, length)))  # noqa: S301 - sent by our own parent
+        bootstrap.prepare(setup.preparation)
+        problems = _preload(setup.preload)
+        if setup.shared is not None:
+            try:
+                shared.install(pickle.loads(setup.shared))  # noqa: S301 - pickled by our own parent
+            except Exception:  # noqa: BLE001 - reported to the parent, which refuses to go on
+                problems.append(f"the share handles could not be loaded:\n{traceback.format_exc()}")
+        problems += _preload_shared()
     serve(control, problems, setup.threads)
 
 
 def serve_forked(control: socket.socket, inheritance: Inheritance) -> None:
     """Serve in a fork of the parent, which already holds everything."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     shared.become_worker()
     shared.install(inheritance.shared)
     os.environ.update(cpus.thread_caps(inheritance.threads, os.environ))  # for what workers import later
-    serve(control, [], inheritance.threads)
+    with leaving_with(control):
+        problems = _preload_shared()
+    serve(control, problems, inheritance.threads)
 
 
 def serve(control: socket.socket, problems: list[str], threads: int) -> None:
@@ -131,13 +137,6 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
     good, whose first full pass in a worker would copy every object.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name, handle in shared.installed().items():
-        preload = getattr(handle, "preload", None)
-        if callable(preload):
-            try:
-                preload()
-            except Exception:  # noqa: BLE001 - reported to the parent; workers then load for themselves
-                problems.append(f"preload() of shared[{name!r}] failed:\n{traceback.format_exc()}")
     if threading.active_count() > 1:
         names = sorted(
             thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
@@ -149,7 +148,6 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
         problems.append(f"the threads of loaded libraries could not be capped:\n{traceback.format_exc()}")
     gc.collect()
     gc.freeze()
-    control.sendall(encode_report(ServerReady(bootstrap.main_error, tuple(problems))))
     children: dict[int, ForkProcess] = {}
     child_ended, wake = socket.socketpair()
     child_ended.setblocking(False)
@@ -160,6 +158,7 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
     poller.register(control.fileno(), select.POLLIN)
     poller.register(child_ended.fileno(), select.POLLIN)
     try:
+        control.sendall(encode_report(ServerReady(bootstrap.main_error, tuple(problems))))
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
             if child_ended.fileno() in ready:
@@ -219,6 +218,9 @@ def _report_ended(control: socket.socket, children: dict[int, ForkProcess]) -> N
         exitcode = child.exitcode
         if exitcode is not None:
             del children[number]
+            if child.pid is not None:
+                with contextlib.suppress(OSError):  # what its tasks left behind, should the parent be gone
+                    os.killpg(child.pid, signal.SIGKILL)
             child.close()
             control.sendall(encode_report(Ended(number, exitcode)))
 
@@ -237,6 +239,18 @@ def _preload(modules: Sequence[str]) -> list[str]:
             importlib.import_module(module)
         except Exception as error:  # noqa: BLE001 - reported to the parent by name
             problems.append(f"module {module!r} could not be preloaded: {type(error).__name__}: {error}")
+    return problems
+
+
+def _preload_shared() -> list[str]:
+    problems = []
+    for name, handle in shared.installed().items():
+        preload = getattr(handle, "preload", None)
+        if callable(preload):
+            try:
+                preload()
+            except Exception:  # noqa: BLE001 - reported to the parent; workers then load for themselves
+                problems.append(f"preload() of shared[{name!r}] failed:\n{traceback.format_exc()}")
     return problems
 
 

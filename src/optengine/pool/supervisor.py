@@ -66,7 +66,11 @@ class Supervisor:
         self.thread = threading.Thread(
             target=self._main, name=f"{SUPERVISOR_THREAD}-{id(self):x}", daemon=True
         )
-        self.thread.start()
+        try:
+            self.thread.start()
+        except BaseException:  # the system may have no thread left; a server nobody closes would never leave
+            self.fleet.launcher.close()
+            raise
 
     # ---- for any thread
 

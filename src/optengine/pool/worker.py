@@ -89,6 +89,7 @@ class Worker:
         self.idle = False
         self.stopping = False
         self.leaving = False
+        self.orphaned = False
         self.pending: deque[_Run] = deque()
         self.unsent: list[_Run] = []
         self._status = status
@@ -162,7 +163,7 @@ class Worker:
         except OSError:
             data = b""
         if not data:
-            self.stopping = True
+            self.stopping = self.orphaned = True
             return False
         for body in self._frames.feed(data):
             self._accept(decode(body))
@@ -365,16 +366,20 @@ def run_worker(
     except (EOFError, OSError):
         channel.close()
         return
+    cpus.pin(setup.cpus)
+    attendant.start(worker)  # the initializer, too, may take longer than the parent lives
     try:
         main_error = _set_up(setup, inherited=inherited)
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
+        worker.leaving = True
         worker.send(SetupFailed(_fault(error), bootstrap.main_error))
         channel.close()
         return
     worker.send(Ready(os.getpid(), main_error))
-    attendant.start(worker)
     worker.serve()
     worker.leaving = True
+    if worker.orphaned:
+        attendant.leave()  # no parent is left to end what tasks started
     channel.close()
 
 
@@ -383,8 +388,6 @@ def _set_up(setup: Setup, *, inherited: bool) -> str | None:
     if setup.preparation is not None:
         bootstrap.prepare(setup.preparation)
     _by_value = bootstrap.main_error is not None
-    if setup.cpus:
-        cpus.pin(setup.cpus)
     if inherited:
         random = sys.modules.get("numpy.random")
         if random is not None:
