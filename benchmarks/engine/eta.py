@@ -1,8 +1,8 @@
 """Remaining time: how far the estimate of a batch's end is off, measured on real batches, and what the bar costs.
 
-Claim: after 20 % of a run of equal tasks the estimated end is within 10 % of the run's length, and a progress bar
-needs less than 1 MB. Measured: the error at every moment the bar would be redrawn, from 20 % of the tasks on, as a
-share of the run's length; the start of the workers is part of the run, as it is for a user.
+Question: how far off is the estimated end, and what does a progress bar cost in memory? Measured: the error at every
+moment the bar would be redrawn, from 20 % of the tasks on, as a share of the run's length; the start of the workers
+is part of the run, as it is for a user.
 
 Trap avoided: an estimate judged at one moment, or on a fake clock, looks exact. Here the worst moment of each run
 counts, tasks do real work (sleeping costs no CPU), and unequal and slowing tasks are shown beside the equal ones.
