@@ -199,7 +199,7 @@ class Optbench:
 
     def _fail(self, message: str) -> NoReturn:
         self._failure = message
-        pytest.fail(message, pytrace=False)
+        raise pytest.fail.Exception(message, pytrace=False) from None  # what led here is in the message
 
 
 def _callable(value: object, name: str) -> None:

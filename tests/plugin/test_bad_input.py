@@ -41,6 +41,7 @@ def test_misuse_fails_the_test_with_its_cure(bench: Bench, mode: str, body: str,
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message])
     assert "Traceback" not in result.stdout.str()
+    result.stdout.no_fnmatch_line("*During handling of the above exception*")
 
 
 def test_measure_needs_a_base(bench: Bench) -> None:
