@@ -32,7 +32,7 @@ from .sameness import Code, check_changed, check_different, code_of
 from .sides import BASELINE, OPTIMIZED, Side, listing
 from .worktree import worktree
 
-SECONDS_PER_BENCHMARK = 0.35
+SECONDS_PER_BENCHMARK = 0.25
 """About what one short benchmark takes in one pair: samples, warm-up and the comparison of results."""
 
 
