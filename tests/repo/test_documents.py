@@ -14,7 +14,9 @@ def shape(line: str) -> str:
     """Return the line without figures, widths, and what a busy machine may decide otherwise."""
     line = re.sub(r"REJECT|INCONCLUSIVE", "UNPROVED", line)
     line = re.sub(r"(pairs, look \d of \d;).*", r"\1", line)
-    line = re.sub(r"(FAILED .*?: UNPROVED).*", r"\1", line)  # cut to the terminal, at a place the words decide
+    line = re.sub(
+        r"(FAILED .*?: UNPROVED).*", r"\1", line
+    )  # cut to the terminal, at a place the words decide
     line = re.sub(r"test_\w+…?", "test", line)
     line = re.sub(r"-?\d+(\.\d+)?", "0", line)
     return re.sub(r"\s+", " ", re.sub(r"[=_]{5,}", "===", line)).strip()
