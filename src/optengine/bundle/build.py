@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Table: TypeAlias = "pd.DataFrame | pa.Table | str | os.PathLike[str]"
+
+
+_SEALED = re.compile(r"-[0-9a-f]{12}\.(arrow|parquet|sqlite)\Z")
 
 
 def build_bundle(
@@ -152,8 +156,14 @@ def _install(staging: Path, manifest: Manifest, path: Path, overwrite: bool) -> 
     _flush(path / "tables")
     (staging / MANIFEST).replace(path / MANIFEST)
     _flush(path)
-    for file in old.files.keys() - manifest.files.keys():
+    for file in _sealed_files(path) - set(manifest.files):  # the old bundle's, and what a killed build left
         (path / file).unlink(missing_ok=True)
+
+
+def _sealed_files(path: Path) -> set[str]:
+    """Files in ``path`` whose names are those of sealed content, whether or not a manifest lists them."""
+    found = [*path.glob("assets-*.sqlite"), *path.glob("tables/*-*.arrow"), *path.glob("tables/*-*.parquet")]
+    return {file.relative_to(path).as_posix() for file in found if _SEALED.search(file.name)}
 
 
 def _is_whole(path: Path, manifest: Manifest) -> bool:
