@@ -67,12 +67,14 @@ class Pairs:
 
     seeds: list[int | None] = field(default_factory=list)
     paddings: list[dict[str, int]] = field(default_factory=list)
+    places: list[int | None] = field(default_factory=list)
     sampled: list[Sampled] = field(default_factory=list)
 
     def take(self, pair: PairResult, sampled: Sampled) -> None:
         """Take one more pair."""
         self.seeds.append(pair.hash_seed)
         self.paddings.append(dict(pair.padding))
+        self.places.append(pair.place)
         self.sampled.append(sampled)
 
     @property
@@ -107,6 +109,7 @@ class Pairs:
             "gc": first.info.get(baseline, {}).get("gc"),
             "tracers": [f.message for f in self.findings if f.code.startswith("tracer-")],
             "hash_seeds": self.seeds,
+            "places": self.places,
             "padding": [[each[baseline], each[lane]] for each in self.paddings],
             "output": "stdout and stderr of timed runs go to the null device",
         }

@@ -110,12 +110,14 @@ class PairResult:
 
     ``measured`` and ``failures`` are by benchmark: the node id, with ``::`` and the name of the arm appended
     where one test measures several. ``hash_seed`` is None when the interpreter ignores the environment;
-    ``padding`` is in bytes per lane; ``modules`` are those imported by the end, by lane.
+    ``padding`` is in bytes per lane; ``place`` is where in memory, in pages, the processes of the pair were put, None
+    where the system does not allow it and each process has its own; ``modules`` are those imported by the end, by lane.
     """
 
     index: int
     hash_seed: int | None
     padding: Mapping[str, int]
+    place: int | None
     measured: Mapping[str, Sampled]
     failures: Mapping[str, tuple[Failure, ...]]
     modules: Mapping[str, Mapping[str, Module]]

@@ -89,6 +89,7 @@ class ProcessPairs:
         self._waiting = False
         self._began = time.monotonic()
         self._folder = Path()
+        self._placed = False
 
     def __enter__(self) -> Self:
         """Make the folder for temporary files of children; return the driver."""
@@ -135,11 +136,12 @@ class ProcessPairs:
                 break
             self._waiting = False
             left = self._go_through(pair, left, compare_results)
-        hash_seed, padding, _ = self._drawn(index)
+        hash_seed, padding, page = self._drawn(index)
         return PairResult(
             index=index,
             hash_seed=None if sys.flags.ignore_environment else hash_seed,
             padding=padding,
+            place=page if self._placed else None,
             measured=pair.measured,
             failures=pair.failures,
             modules=pair.modules,
@@ -272,6 +274,7 @@ class ProcessPairs:
             }
             command = (*lane.interpreter, "-p", PLUGIN, *lane.arguments)
             with drawn_address_space(page) as told:
+                self._placed = bool(told)
                 self._children.append(Child(lane.name, command, {**environment, **told}, lane.cwd))
 
     def _drawn(self, index: int) -> tuple[int, dict[str, int], int]:

@@ -10,6 +10,8 @@ import psutil
 import pytest
 from plugin_bench import ARMS, FASTER, UNCHANGED, Bench
 
+from pytest_optbench.measure.address_space import drawn_address_space
+
 # Plugins of this environment make starting slow and are not what most of these tests are about.
 LEAN = ("-p", "pytest_optbench.plugin", "-p", "no:cacheprovider")
 
@@ -49,6 +51,11 @@ def test_a_true_gain_is_accepted_and_all_that_varied_is_recorded(lean: Bench) ->
     assert n >= 10
     assert len(set(protocol["hash_seeds"])) == n
     assert len(protocol["padding"]) == n
+    with drawn_address_space(0) as told:
+        allowed = bool(told)
+    assert len(protocol["places"]) == n
+    assert len(set(protocol["places"])) == (n if allowed else 1)
+    assert (None in protocol["places"]) == (not allowed)
     assert all(0 <= each < 4096 for both in protocol["padding"] for each in both)
     assert protocol["loops"] > 1
     assert all(len(pair["runs"]) == protocol["micro_pairs"] for pair in document["pairs"])
