@@ -2,7 +2,8 @@
 
 If its 99 % interval excludes 1, something other than the code makes the arms differ and no verdict can be
 trusted. Its 95 % half-width is the noise floor: smaller effects drown on this machine at this number of
-pairs. By design one control in a hundred excludes 1 by chance; measuring again is then a new attempt.
+pairs. By design one control in a hundred excludes 1 by chance; no look settles anything then, and what still
+excludes 1 at the last one is INCONCLUSIVE.
 """
 
 from __future__ import annotations

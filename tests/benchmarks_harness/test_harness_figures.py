@@ -26,6 +26,7 @@ from benchmarks.harness.intervals import Share, median  # noqa: E402
 from benchmarks.harness.neighbour import busy_neighbour  # noqa: E402
 from benchmarks.harness.pytest_runs import blocked, faster, slower  # noqa: E402
 from benchmarks.harness.true_gain import cases as gains  # noqa: E402
+from benchmarks.harness.true_gain import measure_suites  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,21 @@ def test_false_accepts(tmp_path: Path) -> None:
 
 def test_true_gain(tmp_path: Path) -> None:
     """Decisions on a true gain are made and timed beside the two runs of the other tool."""
-    text, record = figure("true_gain", tmp_path, "--decisions=2", "--rival-pairs=1", "--calibration-pairs=10")
+    few = ("--decisions=2", "--rival-pairs=1", "--calibration-pairs=10", "--suites=0")
+    text, record = figure("true_gain", tmp_path, *few)
     assert [decision["loaded"] for decision in record["decisions"]] == [False, True]
     for decision in record["decisions"]:
         assert 0 < decision["seconds"] < decision["wall_s"]
     assert record["rival"][0]["wall_s"] > record["rival"][0]["test_s"] > 0
     assert "| true gain of 8 % accepted | >= 97 % |" in text
+
+
+def test_sessions_of_several_questions() -> None:
+    """Both tools answer all questions of a session; what each cost is the session's share."""
+    ours, rival = measure_suites(gains(1e-4), 1, random.Random(1), size=2)
+    assert [len(session["verdicts"]) for session in ours] == [2]
+    assert 0 < ours[0]["wall_s"] < 60
+    assert 0 < rival[0]["wall_s"] < 60
 
 
 def test_idle_cost(tmp_path: Path) -> None:

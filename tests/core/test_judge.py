@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,27 @@ def test_below_threshold(noisy_pairs):
     """No effect at all is REJECT below-threshold."""
     result = look(noisy_pairs(10, 0.0, 0.005), schedule(), 0, SPEEDUP)
     assert (result.verdict, result.reason) == (Verdict.REJECT, Reason.BELOW_THRESHOLD)
+
+
+def test_nothing_is_settled_while_the_control_stands_out(noisy_pairs):
+    """A disturbed control costs pairs, whatever the numbers say; the last look leaves it to the decision."""
+    for effect, settled in (
+        (0.10, Reason.DEMONSTRATED),
+        (0.0, Reason.BELOW_THRESHOLD),
+        (-0.10, Reason.SLOWER),
+    ):
+        for n in (10, 40):
+            quiet = noisy_pairs(n, effect, 0.005)
+            values = 0.02 + 0.002 * np.random.default_rng(1).standard_normal(n)
+            disturbed = Pairs.from_trials(
+                replace(trial, control=(float(value),))
+                for trial, value in zip(quiet.trials, values, strict=True)
+            )
+            at = schedule().looks.index(n)
+            assert look(quiet, schedule(), at, SPEEDUP).reason is settled
+            result = look(disturbed, schedule(), at, SPEEDUP)
+            assert result.stop is (n == 40)
+            assert result.reason is (settled if n == 40 else Reason.UNDECIDED)
 
 
 def test_total_time_proved(pairs_of):
