@@ -17,8 +17,9 @@ from pytest_optbench.measure.pilot import Spread, enough_micro_pairs, spread
         (0.01, 0.01, 40, 10),
         (0.04, 0.04, 40, 16),
         (0.06, 0.06, 40, 32),
-        (0.01, 0.12, 40, 16),
-        (0.01, 0.5, 40, 40),
+        (0.01, 0.2, 40, 10),
+        (0.01, 0.4, 40, 16),
+        (0.01, 0.7, 40, 40),
         (0.1, 0.1, 40, 40),
         (math.inf, math.inf, 40, 40),
         (math.nan, math.nan, 40, 40),
@@ -28,7 +29,7 @@ from pytest_optbench.measure.pilot import Spread, enough_micro_pairs, spread
     ],
 )
 def test_micro_pairs_grow_with_the_spread(typical: float, total: float, most: int, expected: int) -> None:
-    """k = (1.2533 * 1.5 * typical / 0.02)**2 or (total / 0.03)**2, even, from 10 to what calibration allows."""
+    """k = (1.2533 * 1.5 * typical / 0.02)**2 or (total / 0.1)**2, even, from 10 to what calibration allows."""
     assert enough_micro_pairs(Spread(typical, total), most) == expected
 
 
