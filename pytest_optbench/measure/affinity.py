@@ -34,9 +34,9 @@ def move_to(cpu: int) -> None:
     allowed = os.sched_getaffinity(0)
     if cpu not in allowed or len(allowed) < 2:
         return
-    with suppress(OSError):
+    with suppress(OSError):  # staying where it is is right as well
         os.sched_setaffinity(0, {cpu})
-        os.sched_setaffinity(0, allowed)
+    os.sched_setaffinity(0, allowed)  # if this failed it would be pinned for good, so it is not hidden
 
 
 @contextmanager

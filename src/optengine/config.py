@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -57,7 +59,15 @@ class EngineSettings(BaseSettings):
 
 
 def load_settings() -> EngineSettings:
-    """The settings in force now. Raises ``ConfigurationError`` naming the variable that cannot be used."""
+    """The settings in force now.
+
+    Raises ``ConfigurationError`` naming the variable that cannot be used, or that is a setting's name misspelt.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in EngineSettings.model_fields}
+    for name in sorted(set(os.environ) - known):
+        meant = get_close_matches(name, known, n=1, cutoff=0.9) if name.startswith(PREFIX) else []
+        if meant:
+            raise ConfigurationError(f"{name} is no setting and would be ignored; {meant[0]} is one: correct or unset it")
     try:
         return EngineSettings()
     except ValidationError as error:

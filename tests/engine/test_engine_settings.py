@@ -105,3 +105,12 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
     """An empty string leaves the default in force."""
     monkeypatch.setenv("OPTENGINE_MAX_WORKERS", "")
     assert load_settings() == EngineSettings()
+
+
+def test_a_misspelt_variable_is_named(monkeypatch):
+    """A variable that looks like a setting but is none would be ignored, so it is an error; others are not ours."""
+    monkeypatch.setenv("OPTENGINE_OF_MY_OWN", "1")
+    assert load_settings().max_attempts == 2
+    monkeypatch.setenv("OPTENGINE_TASK_TIMOUT", "5")
+    with pytest.raises(ConfigurationError, match="OPTENGINE_TASK_TIMOUT is no setting.*OPTENGINE_TASK_TIMEOUT is one"):
+        load_settings()

@@ -45,15 +45,25 @@ class OptunaExport:
         finally:
             self._optuna.logging.set_verbosity(verbosity)
         # A resumed run tells its trials again from the first, so those already in the study are passed over.
-        self._present = len(self.study.get_trials(deepcopy=False))
+        self._present = [trial.params for trial in self.study.get_trials(deepcopy=False)]
         self._distributions = {
             dimension.name: _distribution(self._optuna.distributions, dimension.parameter)
             for dimension in space.dimensions
         }
 
     def __call__(self, trial: Trial) -> None:
-        """Add one trial, unless an earlier session of the run added it."""
-        if trial.trial_id < self._present:
+        """Add one trial, unless an earlier session of the run added it.
+
+        Raises `OptimizeError` when the study holds another trial in its place, as it does after a run with another
+        seed or space.
+        """
+        params = {name: _cell(value) for name, value in trial.params.items()}
+        if trial.trial_id < len(self._present):
+            if self._present[trial.trial_id] != params:
+                raise OptimizeError(
+                    f"the Optuna study must be empty or hold trials of this run, but {self.study.study_name!r} holds "
+                    f"{self._present[trial.trial_id]!r} where this run has {params!r}; name another study"
+                )
             return
         states = self._optuna.trial.TrialState
         attributes: dict[str, Any] = {
@@ -65,7 +75,6 @@ class OptunaExport:
             attributes["budget"] = trial.budget
         if trial.error is not None:
             attributes["error"] = trial.error
-        params = {name: _cell(value) for name, value in trial.params.items()}
         unknown = sorted(set(params) - set(self._distributions))
         if unknown:
             raise OptimizeError(f"a trial must lie in the exported space; received also {unknown!r}")

@@ -48,3 +48,13 @@ def test_a_trial_outside_the_space_is_refused() -> None:
     export = OptunaExport(Space({"x": SPACE["x"]}), optuna.storages.InMemoryStorage(), "run")
     with pytest.raises(OptimizeError, match=r"must lie in the exported space; received also \['y'\]"):
         export(Trial(0, {"x": 1.0, "y": 2}, None, "complete", 1.0))
+
+
+def test_trials_of_another_run_are_not_mixed_in() -> None:
+    """A study that holds other trials is named, instead of keeping only the first run's."""
+    storage, space = optuna.storages.InMemoryStorage(), Space({"x": SPACE["x"]})
+    OptunaExport(space, storage, "run")(Trial(0, {"x": 1.0}, None, "complete", 1.0))
+    again = OptunaExport(space, storage, "run")
+    again(Trial(0, {"x": 1.0}, None, "complete", 1.0))
+    with pytest.raises(OptimizeError, match=r"'run' holds \{'x': 1.0\} where this run has \{'x': 2.0\}; name another"):
+        again(Trial(0, {"x": 2.0}, None, "complete", 1.0))
