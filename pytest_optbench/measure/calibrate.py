@@ -1,9 +1,9 @@
 """Calibration: one inner loop count for all arms, and how many micro-pairs make a trial.
 
 All arms share the loop count: a different count per arm would spread fixed costs differently over the calls
-and look like a difference in speed. The count makes a run of the slowest arm last at least `MIN_RUN_S` and a
-run of the fastest arm at least `MIN_STEPS` clock steps, but no run may cost more than `MAX_RUN_S` for the
-sake of a longer loop. Two readings in a row have to agree before the count is settled, because one
+and look like a difference in speed. The count brings a run of the slowest arm as near to `MIN_RUN_S` as whole calls
+can and makes a run of the fastest arm at least `MIN_STEPS` clock steps long, but no run may cost more than
+`MAX_RUN_S` for the sake of a longer loop. Two readings in a row have to agree before the count is settled, because one
 interrupted reading would make every later run many times too short.
 """
 
@@ -121,8 +121,8 @@ def needed_loops(
 ) -> int:
     """Return the loop count that ``readings`` of all arms (with one loop count) ask for, at least 1.
 
-    At least ``min_run_s`` seconds for the slowest arm and long enough for the clock on the fastest one, within
-    ``max_run_s`` per run.
+    About ``min_run_s`` seconds for the slowest arm, to the nearest whole call (a second call would double the cost of a
+    decision), and long enough for the clock on the fastest one, within ``max_run_s`` per run.
     """
     loops = readings[0].loops
     fastest = min(reading.wall_s for reading in readings)
@@ -130,10 +130,10 @@ def needed_loops(
     if fastest <= 0:
         wanted = float(loops * _GROWTH)
     else:
-        per_clock = MIN_STEPS * resolution / fastest
-        wanted = loops * max(min_run_s / _slowest(readings), per_clock)
-        if wanted > 1:  # a call that is long enough by itself needs no margin: a second would double the cost
-            wanted *= _SAFETY
+        per_clock = loops * MIN_STEPS * resolution / fastest
+        if per_clock > 1:
+            per_clock *= _SAFETY
+        wanted = max(float(round(loops * min_run_s / _slowest(readings))), per_clock)
     affordable = loops * max_run_s / costliest if costliest > 0 else math.inf
     return max(1, math.ceil(min(wanted, affordable)))
 

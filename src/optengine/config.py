@@ -67,7 +67,9 @@ def load_settings() -> EngineSettings:
     for name in sorted(set(os.environ) - known):
         meant = get_close_matches(name, known, n=1, cutoff=0.9) if name.startswith(PREFIX) else []
         if meant:
-            raise ConfigurationError(f"{name} is no setting and would be ignored; {meant[0]} is one: correct or unset it")
+            raise ConfigurationError(
+                f"{name} is no setting and would be ignored; {meant[0]} is one: correct or unset it"
+            )
     try:
         return EngineSettings()
     except ValidationError as error:

@@ -56,5 +56,7 @@ def test_trials_of_another_run_are_not_mixed_in() -> None:
     OptunaExport(space, storage, "run")(Trial(0, {"x": 1.0}, None, "complete", 1.0))
     again = OptunaExport(space, storage, "run")
     again(Trial(0, {"x": 1.0}, None, "complete", 1.0))
-    with pytest.raises(OptimizeError, match=r"'run' holds \{'x': 1.0\} where this run has \{'x': 2.0\}; name another"):
+    with pytest.raises(
+        OptimizeError, match=r"'run' holds \{'x': 1.0\} where this run has \{'x': 2.0\}; name another"
+    ):
         again(Trial(0, {"x": 2.0}, None, "complete", 1.0))
