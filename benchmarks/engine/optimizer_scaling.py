@@ -113,6 +113,12 @@ def amdahl(workers: Sequence[int], speedups: Sequence[float]) -> float:
     return float(np.clip((x * y).sum() / (x * x).sum(), 0.0, 1.0)) if (x > 0).any() else 1.0
 
 
+def parallel_share(rows: Sequence[dict[str, Any]], cost: float) -> float:
+    """The fit of `amdahl` to the rows of one cost."""
+    mine = [row for row in rows if row["seconds_per_evaluation"] == cost]
+    return amdahl([row["workers"] for row in mine], [row["speedup"] for row in mine])
+
+
 def one_round(
     workers: Sequence[int], steps: int, trials: int, backwards: bool
 ) -> dict[int, dict[str, float]]:
@@ -171,8 +177,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.plot(counts, counts, color="grey", linestyle=":", label="ideal")
     for cost in COSTS_S:
         mine = [row for row in rows if row["seconds_per_evaluation"] == cost]
-        share = amdahl([row["workers"] for row in mine], [row["speedup"] for row in mine])
-        label = f"{1000 * cost:g} ms, parallel share {share:.1%}"
+        label = f"{1000 * cost:g} ms, parallel share {parallel_share(rows, cost):.1%}"
         axes.plot([row["workers"] for row in mine], [row["speedup"] for row in mine], marker="o", label=label)
     axes.set_xlabel("workers")
     axes.set_ylabel("speed-up over the serial backend")
@@ -197,8 +202,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument(
+        "--again", type=Path, metavar="JSON", help="show and draw what an earlier run measured"
+    )
     arguments = parser.parse_args()
-    rows = measure([int(part) for part in arguments.workers.split(",")], arguments.rounds)
+    if arguments.again:
+        rows = json.loads(arguments.again.read_text())
+    else:
+        rows = measure([int(part) for part in arguments.workers.split(",")], arguments.rounds)
     print(
         "| per evaluation | workers | speed-up | efficiency (all rounds) | bare processes | busy | start | with start |"
     )
@@ -215,6 +226,9 @@ def main() -> int:
         "\nspeed-up, with start and bare processes: over the serial backend; busy: share of the workers' time spent in "
         "evaluations; start: of the pool, its end included."
     )
+    for cost in COSTS_S:
+        share = parallel_share(rows, cost)
+        print(f"Amdahl's law fits {1000 * cost:g} ms with a parallel share of {share:.1%}.")
     failures = missed(rows)
     print("", *(failures or ["Every target that was measured is met."]), sep="\n")
     if arguments.json:

@@ -23,8 +23,9 @@ from benchmarks.harness.figure import environment, progress
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "reports/figures/engine"
 JSON: Final = "{json}"
+PLOT: Final = "{plot}"
 
-# Title, and the command after "python"; {json} is where its numbers go.
+# Title, and the command after "python"; {json} is where its numbers go, {plot} its picture.
 MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "dispatch": (
         "Dispatch against seven other pools",
@@ -70,7 +71,10 @@ MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "optimizer_scaling": (
         "Scaling of the optimizer over workers",
-        ("benchmarks/engine/optimizer_scaling.py", "--workers", "1,2", "--rounds", "4", "--json", JSON),
+        (
+            "benchmarks/engine/optimizer_scaling.py",
+            *("--workers", "1,2", "--rounds", "4", "--json", JSON, "--plot", PLOT),
+        ),
     ),
     "optimizer_quality": (
         "Searches against random search at equal budget",
@@ -84,7 +88,8 @@ def publish(name: str) -> int:
     title, arguments = MEASUREMENTS[name]
     FOLDER.mkdir(parents=True, exist_ok=True)
     numbers = (FOLDER / f"{name}.json").relative_to(ROOT).as_posix()
-    command = [argument.replace(JSON, numbers) for argument in arguments]
+    picture = numbers.replace(".json", ".svg")
+    command = [argument.replace(JSON, numbers).replace(PLOT, picture) for argument in arguments]
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command],
@@ -105,6 +110,7 @@ def publish(name: str) -> int:
         "",
         done.stdout.strip(),
         "",
+        *([f"![{title}]({name}.svg)", ""] if PLOT in arguments else []),
     ]
     (FOLDER / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
     return done.returncode
