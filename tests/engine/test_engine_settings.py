@@ -113,6 +113,6 @@ def test_a_misspelt_variable_is_named(monkeypatch):
     assert load_settings().max_attempts == 2
     monkeypatch.setenv("OPTENGINE_TASK_TIMOUT", "5")
     with pytest.raises(
-        ConfigurationError, match="OPTENGINE_TASK_TIMOUT is no setting.*OPTENGINE_TASK_TIMEOUT is one"
+        ConfigurationError, match=r"OPTENGINE_TASK_TIMOUT is no setting.*OPTENGINE_TASK_TIMEOUT is one"
     ):
         load_settings()
