@@ -343,8 +343,14 @@ def test_children_never_outlive_the_driver(tmp_path: Path, number: signal.Signal
         "import time\ndef test_long(benchmark):\n    benchmark(lambda: time.sleep(600))\n"
     )
     script = DRIVE.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(temporary)},  # nobody is left to remove it after a kill
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     pids = [int(pid) for pid in process.stdout.readline().split()]
@@ -355,6 +361,7 @@ def test_children_never_outlive_the_driver(tmp_path: Path, number: signal.Signal
     assert process.returncode != 0
     assert ("KeyboardInterrupt" in errors) == (number is signal.SIGINT)
     assert all(gone(pid) for pid in pids)
+    assert number is signal.SIGKILL or list(temporary.glob("optbench-*")) == []
 
 
 def test_the_plugin_is_not_for_users(tmp_path: Path) -> None:
