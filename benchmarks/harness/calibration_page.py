@@ -17,8 +17,8 @@ _HEAD = """# Calibration: error rates beside other tools
 
 How often does a rule claim a difference that is not there, and how often does it see one that is? This page
 was written by a command that asked all tools the same questions, on one machine, on the same workloads, in
-the same minutes: no change at all, a true gain of 5 % and one of 8 %, half of everything while another
-process kept the other CPU busy. Every share has its 95 % interval (Clopper-Pearson).
+the same minutes: no change at all, or a true one of known size; idle, or while another process kept the
+other CPU busy, as the columns say. Every share has its 95 % interval (Clopper-Pearson).
 """
 _RULES = Table(
     "Who was asked what",
