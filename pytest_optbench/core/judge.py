@@ -10,8 +10,8 @@ under interference in step with the pairs, 20 attempts at 4.9 % were accepted in
 the second attempt on the exact rank test must therefore meet the same limit, which brings that to 2.7 %.
 
 Nothing is settled while the A/A control of the same run stands out: one in a hundred does by chance, so measuring
-goes on to the next planned look, where a machine that is really disturbed shows it more clearly. That only takes
-verdicts away, so it cannot raise the error.
+goes on to the next planned look, where a machine that is really disturbed shows it more clearly. The limits hold for
+sessions that take every look, so going on after any look, as after one that was futile, cannot raise the error.
 """
 
 from __future__ import annotations

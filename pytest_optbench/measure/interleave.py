@@ -30,9 +30,8 @@ from .memory import MemoryUse
 from .record import from_wire
 from .schedule import Plan, draw_plan, order_in
 
-MIN_RUN_S: Final = (
-    1e-3  # shorter than the slice of a process that shares the CPU, so that most runs are whole
-)
+MIN_RUN_S: Final = 1e-3
+"""Shorter than the slice of a process that shares the CPU, so that most runs are whole."""
 MAX_RUN_S: Final = 0.05
 BUDGET_S: Final = 0.25
 LONG_CALL_S: Final = 1.0
