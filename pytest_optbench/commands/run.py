@@ -16,7 +16,8 @@ from .settings import add_settings, settings
 
 if TYPE_CHECKING:
     from ..options import Settings
-    from ..wholecommand import Benchmark, Command
+    from ..wholecommand.command import Command
+    from ..wholecommand.judge import Benchmark
 
 _OPTIONS = (
     "trials", "max_trials", "min_speedup", "max_slowdown", "max_memory", "goal", "alpha", "gate", "report_dir",
@@ -72,7 +73,7 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
     from ..measure.errors import MeasureError
     from ..progress import stream_progress
-    from ..wholecommand import run_commands
+    from ..wholecommand.judge import run_commands
     from .outcome import conclude
 
     before = signal.signal(signal.SIGTERM, _end)
@@ -102,7 +103,8 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 
 def _benchmark(chosen: argparse.Namespace, asked: Settings) -> Benchmark:
-    from ..wholecommand import Benchmark, Command
+    from ..wholecommand.command import Command
+    from ..wholecommand.judge import Benchmark
 
     cwd = Path(chosen.cwd or Path.cwd()).resolve()
     if not cwd.is_dir():

@@ -15,12 +15,14 @@ import socket
 import time
 from typing import Any, Final
 
+from ..adoption import KEEPER
+
 LONGEST_LINE: Final = 48 * 2**20
 MOST_RESULT_BYTES: Final = 16 * 2**20
 _CHUNK: Final = 65536
 
 FD: Final = "OPTBENCH_CHILD_FD"
-PARENT: Final = "OPTBENCH_CHILD_PARENT"
+PARENT: Final = KEEPER
 ARM: Final = "OPTBENCH_CHILD_ARM"
 CPUS: Final = "OPTBENCH_CHILD_CPUS"
 SEED: Final = "OPTBENCH_CHILD_SEED"

@@ -1,13 +1,15 @@
 """One child process: started, talked to, and ended together with everything it started.
 
-A child gets a session of its own, so that Ctrl-C in the terminal reaches the driver only and the whole group can
-be killed. What it prints goes to an unlinked temporary file of bounded size, which is shown when it fails.
+A child runs below a keeper (`adoption`), so that Ctrl-C in the terminal reaches the driver only, and all that tests
+start ends with it, in whatever session it is. What it prints goes to an unlinked temporary file of bounded size,
+which is shown when it fails.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..adoption import kept
 from .channel import FD, PARENT, Channel, ChannelClosed, ChannelTimeout, Nonsense
 from .errors import MeasureError
 from .lanes import Failure, FailureKind
@@ -47,15 +50,16 @@ class Child:
         _append(self._output.fileno())
         ours, theirs = socket.socketpair()
         try:
-            self._process = subprocess.Popen(
+            if shutil.which(command[0]) is None:  # the keeper can be started whatever it is to keep
+                raise FileNotFoundError(errno.ENOENT, "it is no program that can be run")
+            self._process = kept.start(
                 command,
+                theirs.fileno(),
                 cwd=cwd,
                 env={**environment, FD: str(theirs.fileno()), PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
             )
         except OSError as error:
             ours.close()
@@ -106,13 +110,10 @@ class Child:
         self.end()
 
     def end(self) -> None:
-        """Kill the child and its process group, and reap it. May be called twice."""
+        """Kill the child and all it started, and reap it. May be called twice."""
         if self._output.closed:
             return
-        # Not reaped yet, so its number still is that of its group and of nobody else.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        kept.end(self._process)
         self._channel.close()
         self._output.close()
 

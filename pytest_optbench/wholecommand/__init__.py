@@ -4,13 +4,7 @@
        looks, decides, writes        reads the clocks, adopts orphans           stdin /dev/null, output to files
 
 The spawner exists because Linux charges a new process with the memory of whoever started it: started from here, every
-command would seem to need what numpy and scipy do. It also outlives nobody: when its standard input closes, whatever
-ended this process, it ends the command, all it started (also what left its group or session), and itself.
+command would seem to need what numpy and scipy do. That is also why this file imports nothing. It outlives nobody:
+when its standard input closes, whatever ended this process, it ends the command, all it started (also what left its
+group or session), and itself.
 """
-
-from __future__ import annotations
-
-from .command import Command, CommandError
-from .judge import Benchmark, run_commands
-
-__all__ = ["Benchmark", "Command", "CommandError", "run_commands"]

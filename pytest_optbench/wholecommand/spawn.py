@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..adoption import program
 from ..measure.errors import MeasureError
-from . import adopting, spawner
 from .command import Command
 
 _END_S = 10.0
 _TAIL = 400
+_SPAWNER = "pytest_optbench.wholecommand.spawner"
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ class Spawner:
     def __enter__(self) -> Self:
         """Start the spawner in a session of its own, out of reach of the terminal's Ctrl-C."""
         self._folder = Path(tempfile.mkdtemp(prefix="optbench-run-"))
-        python = (sys.executable, "-I", "-S")
         self._process = subprocess.Popen(
-            [*python, str(adopting.__file__), *python, str(spawner.__file__), str(self._folder)],
+            [*program("pytest_optbench.adoption.subreaper"), *program(_SPAWNER), str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

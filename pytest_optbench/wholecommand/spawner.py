@@ -1,9 +1,7 @@
 """The program that starts commands and reads the clocks around them, run as a process of its own.
 
-    python -I -S adopting.py python -I -S spawner.py FOLDER
-
-Started like this it adopts what a command leaves behind, in whatever session or group that is: all its descendants
-are the command's doing, and none outlives the run.
+Started by `adoption.subreaper`, with a FOLDER as its argument, it adopts what a command leaves behind, in whatever
+session or group that is: all its descendants are the command's doing, and none outlives the run.
 
 One JSON object a line on standard input is one run; one a line on standard output is its outcome. Request: ``program``,
 ``words``, ``environment``, ``cwd``, ``stdout`` and ``stderr`` (paths), ``limit_s``, ``sample`` (also watch memory).
@@ -25,6 +23,8 @@ import select
 import signal
 import sys
 import time
+
+from ..adoption.tree import alive, descendants, end, read
 
 TYPE_CHECKING = False  # importing typing would make this process larger
 if TYPE_CHECKING:
@@ -138,58 +138,6 @@ def wait(pid: int, began: int, limit_s: float, sample: bool) -> tuple[int | None
         os.close(handle)
 
 
-def end(pid: int) -> tuple[int, Any]:
-    """End the command with everything it started; return its status and the resources it used.
-
-    What is ended leaves its own children to be adopted, so it may take as many rounds as there are generations.
-    """
-    os.killpg(pid, signal.SIGKILL)  # not reaped yet, so the number is still this group's
-    _, status, used = os.wait4(pid, 0)
-    while True:
-        reap()
-        if not sum(killed(member) for member in descendants() if alive(member)):
-            return status, used
-        time.sleep(0.001)
-
-
-def killed(pid: int) -> bool:
-    """Send SIGKILL; return whether that was possible: a program may have changed its user."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError:
-        return False
-    return True
-
-
-def reap() -> None:
-    """Take note of all adopted processes that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-    except ChildProcessError:
-        pass
-
-
-def descendants() -> list[int]:
-    """Return all processes below this one, dead ones that nobody reaped included."""
-    found = [os.getpid()]
-    for parent in found:
-        try:
-            for task in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see read
-                found += map(int, read(f"/proc/{parent}/task/{task}/children").split())
-        except OSError:
-            continue
-    return found[1:]
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process still runs: one that ended stays in the lists until its parent asks."""
-    try:
-        return read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
-
-
 def memory(pid: int) -> int:
     """Return the proportional set size in bytes, 0 for a process that is gone."""
     try:
@@ -207,13 +155,3 @@ def high_water() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def read(path: str) -> str:
-    """Return a small file of the kernel."""
-    with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib would make this process larger
-        return file.read()
-
-
-if __name__ == "__main__":
-    main()

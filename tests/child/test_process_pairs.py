@@ -48,14 +48,15 @@ def children() -> list[psutil.Process]:
 def gone(pid: int, within_s: float = 30.0) -> bool:
     """Return whether a process ends in time."""
     until = time.monotonic() + within_s
-    while time.monotonic() < until:
+    while True:
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
         except psutil.NoSuchProcess:
             return True
+        if time.monotonic() >= until:
+            return False
         time.sleep(0.02)
-    return False
 
 
 def one_pair(folder: Path, bad: str, max_time_s: float = 30.0) -> PairResult:
@@ -111,14 +112,31 @@ def test_a_fork_cannot_keep_the_driver_waiting(tmp_path: Path) -> None:
     assert time.monotonic() - began < 60
 
 
-def test_what_a_test_leaves_running_is_ended(tmp_path: Path) -> None:
-    """A process started by a test and never waited for is gone when the pair is over."""
+DAEMON = "sh -c 'setsid -f sh -c \"echo \\$\\$ >> {note}; exec sleep 600\"'"
+
+
+@pytest.mark.parametrize(
+    ("start", "after", "ends"),
+    [
+        ("subprocess.Popen(['sh', '-c', 'echo $$ >> {note}; exec sleep 600'])", "None", "by itself"),
+        ("os.system({daemon!r})", "None", "by itself"),
+        ("os.system({daemon!r})", "os._exit(5)", "died"),
+        ("os.system({daemon!r})", "time.sleep(600)", "hung"),
+    ],
+)
+def test_what_a_test_leaves_running_is_ended(tmp_path: Path, start: str, after: str, ends: str) -> None:
+    """A process a test leaves behind is gone when the pair is over, also a daemon, however the child itself ended."""
     note = tmp_path / "pid"
-    start = "subprocess.Popen(['sleep', '600'])"
-    bad = f"Path({str(note)!r}).exists() or Path({str(note)!r}).write_text(str({start}.pid))"
-    result = one_pair(tmp_path, bad)
-    assert result.failures == {}
-    assert gone(int(note.read_text()))
+    started = start.format(note=note, daemon=DAEMON.format(note=note))
+    waited = f"[time.sleep(0.02) for _ in range(500) if not Path({str(note)!r}).exists()]"
+    once = f"Path({str(note)!r}).exists() or ({started}, {waited}, {after})"
+    result = one_pair(tmp_path, once, max_time_s=10)
+    assert {f.kind for fs in result.failures.values() for f in fs} == ({ends} - {"by itself"}), (
+        result.failures
+    )
+    pids = [int(pid) for pid in note.read_text().split()]
+    assert pids
+    assert all(gone(pid, 0.0) for pid in pids)
 
 
 def test_seed_and_padding_vary_by_pair_and_reach_the_children(tmp_path: Path) -> None:

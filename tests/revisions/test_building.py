@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_optbench.revisions.building import build
@@ -32,3 +33,14 @@ def test_a_build_that_fails_is_an_error(tmp_path: Path, command: str, words: str
     """A command that fails or cannot be run shows why."""
     with pytest.raises(RevisionError, match=words):
         build(command, tmp_path, os.environ, "baseline")
+
+
+def test_what_a_build_leaves_running_is_ended(tmp_path: Path) -> None:
+    """A daemon of the build, in a session of its own and with the output open, neither delays it nor outlives it."""
+    build(
+        "sh -c 'setsid -f sh -c \"echo \\$\\$ > pid; exec sleep 600\"; while ! test -s pid; do :; done'",
+        tmp_path,
+        os.environ,
+        "baseline",
+    )
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))

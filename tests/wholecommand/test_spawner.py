@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pytest_optbench.wholecommand import adopting, spawner
+from pytest_optbench.adoption import program
 
 
 class Talk:
@@ -22,9 +22,12 @@ class Talk:
     def __init__(self, folder: Path, cwd: Path) -> None:
         self.folder, self.cwd = folder, cwd
         folder.mkdir()
-        python = (sys.executable, "-I", "-S")
         self.process = subprocess.Popen(
-            [*python, str(adopting.__file__), *python, str(spawner.__file__), str(folder)],
+            [
+                *program("pytest_optbench.adoption.subreaper"),
+                *program("pytest_optbench.wholecommand.spawner"),
+                str(folder),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -19,7 +19,7 @@ from pytest_optbench import cli
 from pytest_optbench.history.location import locate
 from pytest_optbench.history.read import read
 from pytest_optbench.store import schema
-from pytest_optbench.wholecommand import Command, CommandError
+from pytest_optbench.wholecommand.command import Command, CommandError
 from pytest_optbench.wholecommand.spawn import Spawner
 
 Run = Callable[..., tuple[int, str, str, list[dict[str, Any]]]]
