@@ -1,7 +1,9 @@
-"""Dependencies between rules: checked, and cut into batches whose rules do not depend on each other. Pure.
+"""Dependencies between rules: checked, cut into batches whose rules do not depend on each other, and followed
+while rules finish. Pure.
 
 A batch holds every rule whose longest chain of requirements has the same length, so batch 0 needs nothing and
-every rule comes after all it requires.
+every rule comes after all it requires. A frontier needs no batches: a rule is ready once its own requirements
+are done.
 """
 
 from __future__ import annotations
@@ -54,31 +56,65 @@ def find_cycle(requires: Requirements) -> list[str] | None:
     return None
 
 
+class Frontier:
+    """What can start while rules finish one after another: rules whose requirements are all done.
+
+    Args:
+        requires: requirements of every rule; its order is the order of what is ready at the same time.
+
+    Raises:
+        UnknownDependency, DependencyCycle: as :func:`check`.
+    """
+
+    def __init__(self, requires: Requirements) -> None:
+        check(requires)
+        self._dependents: dict[str, list[str]] = {name: [] for name in requires}
+        self._open_needs = {name: len(set(needed)) for name, needed in requires.items()}
+        for name, needed in requires.items():
+            for other in set(needed):
+                self._dependents[other].append(name)
+        self._position = {name: place for place, name in enumerate(requires)}
+        self._ready = [name for name, count in self._open_needs.items() if count == 0]
+
+    def take(self) -> list[str]:
+        """Rules that became ready since the last call; each is given once."""
+        taken, self._ready = sorted(self._ready, key=self._position.__getitem__), []
+        return taken
+
+    def finish(self, name: str) -> None:
+        """Take note that *name* is done; called once per rule."""
+        for dependent in self._dependents[name]:
+            self._open_needs[dependent] -= 1
+            if self._open_needs[dependent] == 0:
+                self._ready.append(dependent)
+
+
 def batches(requires: Requirements) -> list[list[str]]:
     """Ids in batches, each batch in the order of *requires*; checked first.
 
     Raises:
         UnknownDependency, DependencyCycle: as :func:`check`.
     """
-    check(requires)
-    dependents: dict[str, list[str]] = {name: [] for name in requires}
-    open_needs = {name: len(set(needed)) for name, needed in requires.items()}
-    for name, needed in requires.items():
-        for other in set(needed):
-            dependents[other].append(name)
-    position = {name: place for place, name in enumerate(requires)}
+    frontier = Frontier(requires)
     result: list[list[str]] = []
-    ready = [name for name, count in open_needs.items() if count == 0]
-    while ready:
+    while ready := frontier.take():
         result.append(ready)
-        following: list[str] = []
         for name in ready:
-            for dependent in dependents[name]:
-                open_needs[dependent] -= 1
-                if open_needs[dependent] == 0:
-                    following.append(dependent)
-        ready = sorted(following, key=position.__getitem__)
+            frontier.finish(name)
     return result
+
+
+def followers(requires: Requirements) -> dict[str, int]:
+    """Per rule the length of the longest chain of rules that wait for it; 0 when nothing does.
+
+    Starting rules with the longest chain first is the list scheduling of Graham (1969) by critical path.
+    """
+    longest = dict.fromkeys(requires, 0)
+    for batch in reversed(batches(requires)):
+        for name in batch:
+            for needed in requires[name]:
+                longest[needed] = max(longest[needed], longest[name] + 1)
+    return longest
 
 
 def closure(requires: Requirements, wanted: Sequence[str]) -> list[str]:

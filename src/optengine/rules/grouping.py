@@ -1,9 +1,9 @@
-"""Which rules run together: units of work for one batch. Pure.
+"""Which rules run together: units of work for rules that can run now. Pure.
 
 Rules of one group share an expensive input, so they stay together in one worker. A group is cut only where it
 would keep one worker busy while others have nothing to do, and only when building the input again costs less
-than waiting. Rules without a group are packed so that no unit is larger than its share. Longest units come
-first.
+than waiting. Rules without a group are packed so that no unit is larger than its share. Units that most other
+rules wait for come first, among these the longest.
 """
 
 from __future__ import annotations
@@ -34,15 +34,20 @@ def plan(
     *,
     costs: Mapping[str, float] | None = None,
     build_costs: Mapping[str, float] | None = None,
+    followers: Mapping[str, int] | None = None,
+    running: Sequence[Rule] = (),
     grouping: bool = True,
 ) -> list[Unit]:
-    """Units for the *rules* of one batch, longest first; every rule is in exactly one.
+    """Units for *rules*, most urgent first; every rule is in exactly one.
 
     Args:
         rules: rules that do not depend on each other.
         workers: workers that will run them.
         costs: seconds per rule id, as far as known from earlier.
         build_costs: seconds to build the shared input of a group, as far as known.
+        followers: per rule id the longest chain of rules that waits for it; see
+            :func:`optengine.rules.graph.followers`. Without it the longest units come first.
+        running: rules under way, which keep their workers busy meanwhile.
         grouping: False puts every rule into a unit of its own.
     """
     known = costs or {}
@@ -51,9 +56,12 @@ def plan(
     def cost(rule: Rule) -> float:
         return max(known.get(rule.id, typical), 1e-6)
 
+    def urgency(unit: Unit) -> tuple[int, float]:
+        return -max((followers or {}).get(rule.id, 0) for rule in unit.rules), -unit.cost_s
+
     if not grouping:
-        return _longest_first([Unit(rule.group, (rule,), cost(rule)) for rule in rules])
-    total = sum(map(cost, rules))
+        return sorted([Unit(rule.group, (rule,), cost(rule)) for rule in rules], key=urgency)
+    total = sum(map(cost, rules)) + sum(map(cost, running))
     share = total / workers if workers else total
     groups: dict[str, list[Rule]] = {}
     single: list[Rule] = []
@@ -73,7 +81,7 @@ def plan(
         )
     bins = min(len(single), workers * UNITS_PER_WORKER) if workers > 1 else min(1, len(single))
     units.extend(Unit(None, tuple(part), sum(map(cost, part))) for part in _deal(single, bins, cost))
-    return _longest_first(units)
+    return sorted(units, key=urgency)
 
 
 def _deal(rules: Sequence[Rule], bins: int, cost: Callable[[Rule], float]) -> list[list[Rule]]:
@@ -90,7 +98,3 @@ def _deal(rules: Sequence[Rule], bins: int, cost: Callable[[Rule], float]) -> li
     for rule in rules:
         parts[place[rule.id]].append(rule)
     return [part for part in parts if part]
-
-
-def _longest_first(units: Sequence[Unit]) -> list[Unit]:
-    return sorted(units, key=lambda unit: -unit.cost_s)

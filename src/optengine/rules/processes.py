@@ -7,7 +7,8 @@ good.
 
 A worker that dies costs the rule it was running and nothing else: finished rules keep their results, rules
 not started go back to the queue, and the rule that ran is tried once more in a unit of its own before it is a
-CRASH or a TIMEOUT. Units are handed out one per worker, so a long unit never has others waiting behind it.
+CRASH or a TIMEOUT. Units are handed out one per worker, so a long unit never has others waiting behind it. A
+rule is handed out once its own requirements are done; no worker waits for the end of a batch.
 
 Sending, receiving and landing share the state of the units under way, so they stay in one file.
 """
@@ -19,21 +20,22 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from optengine.rules.errors import RuleSetError
 from optengine.rules.execute import RawResult
-from optengine.rules.grouping import Unit
-from optengine.rules.lanes import Deliver, timed_out
+from optengine.rules.lanes import timed_out
 from optengine.rules.ledger import LedgerReader
 from optengine.rules.memory import tree_bytes
-from optengine.rules.model import Rule, RuleResult, Status
+from optengine.rules.model import Rule, Status
+from optengine.rules.received import ReceivedResults
 from optengine.rules.report import Stats, WorkerReport
 from optengine.rules.segment import Segment
-from optengine.rules.trace import Trace
+from optengine.rules.source import Source
+from optengine.rules.waiting import WaitingRules
 from optengine.rules.work import RunSettings, UnitOrder, dumps, light, run_unit
 
 if TYPE_CHECKING:
@@ -107,10 +109,9 @@ class ProcessRunner:
         self._pickled: dict[str, bytes] = {}
         self._attempts: dict[str, int] = {}
         self._losses: dict[str, int] = {}
-        self._traces: dict[str, dict[str, Any]] = {}
+        self._received = ReceivedResults()
         self._last_end: dict[int, float] = {}
         self._reports: dict[int, WorkerReport] = {}
-        self._home: dict[str, int] = {}
         self._landed: int | None = None
         self._owned = pool is None
         began = time.monotonic()
@@ -143,10 +144,8 @@ class ProcessRunner:
         if self._owned:
             self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def run(
-        self, units: Sequence[Unit], results: Mapping[str, RuleResult], deliver: Deliver
-    ) -> list[tuple[Rule, str]]:
-        """Run all *units*; *deliver* gets each result once.
+    def run(self, rules: Sequence[Rule], source: Source) -> list[tuple[Rule, str]]:
+        """Run *rules* and whatever becomes ready in *source* meanwhile, until nothing is.
 
         Returns:
             Rules that no worker can run, with the reason (they cannot be pickled or loaded there).
@@ -154,15 +153,18 @@ class ProcessRunner:
         Raises:
             PoolUnavailable: the pool broke; rules without a result were not delivered.
         """
-        self._results = results
-        self._deliver = deliver
+        self._source = source
         self._refused: list[tuple[Rule, str]] = []
-        self._waiting: list[list[Rule]] = [fit for unit in units if (fit := self._sendable(unit.rules))]
+        self._waiting = WaitingRules(source.plan, self.workers)
+        self._waiting.join(self._sendable(rules), ())
         flights: dict[Future[None], _Flight] = {}
         try:
-            while self._waiting or flights:
-                while self._waiting and len(flights) < self.workers:
-                    self._launch(self._pick(flights), flights)
+            while True:
+                self._launch_ready(flights)
+                if source.settle():
+                    self._measure_memory()
+                if not flights:
+                    break
                 done, _ = wait(flights, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 received = time.monotonic()
                 for future, flight in list(flights.items()):
@@ -186,22 +188,17 @@ class ProcessRunner:
 
     # ---- sending
 
-    def _pick(self, flights: Mapping[Future[None], _Flight]) -> list[Rule]:
-        """Take the next unit: one whose group the free worker knows, else a group no other worker knows, else
-        any.
+    def _launch_ready(self, flights: dict[Future[None], _Flight]) -> None:
+        """Give every free worker a unit, as long as there are rules that can run."""
+        if self._waiting.low:
+            running = [rule for flight in flights.values() for rule in flight.rules]
+            self._waiting.join(self._sendable(self._source.ready()), running)
+        while self._waiting and len(flights) < self.workers:
+            rules = self._waiting.next(self._landed, {flight.pid for flight in flights.values()})
+            self._launch(rules, flights)
+            self._source.started(rules)
 
-        The pool hands a unit to the worker that is free, and with all others busy that is the one that landed
-        last. A wrong guess costs building the group's input once more.
-        """
-        busy = {flight.pid for flight in flights.values()}
-        free = self._landed if self._landed not in busy else None
-        homes = [self._home.get(rules[0].group or "") for rules in self._waiting]
-        for wanted in (free, None) if free is not None else ():
-            if wanted in homes:
-                return self._waiting.pop(homes.index(wanted))
-        return self._waiting.pop(0)
-
-    def _sendable(self, rules: Iterable[Rule]) -> list[Rule]:
+    def _sendable(self, rules: Sequence[Rule]) -> list[Rule]:
         fit: list[Rule] = []
         began = time.monotonic()
         for rule in rules:
@@ -221,7 +218,7 @@ class ProcessRunner:
             ledger = LedgerReader()
         except OSError as error:
             raise PoolUnavailable(f"no ledger could be made for a unit: {error}") from error
-        required = {name: self._results[name] for rule in rules for name in rule.requires}
+        required = {name: self._source.results[name] for rule in rules for name in rule.requires}
         order = UnitOrder(
             run=self.run_name,
             segment=self.segment.handle,
@@ -259,7 +256,7 @@ class ProcessRunner:
                     rule = flight.rules[event["rule"]]
                     self._attempts[rule.id] = self._attempts.get(rule.id, 0) + 1
                 case "trace":
-                    self._traces[event["digest"]] = event["trace"]
+                    self._received.keep_trace(event)
                 case "result":
                     self._result(flight, event)
                 case "unloadable":
@@ -274,7 +271,7 @@ class ProcessRunner:
         pid, began = event["pid"], event["time"]
         flight.pid, flight.began = pid, began
         if flight.rules[0].group is not None and self.share:
-            self._home.setdefault(flight.rules[0].group, pid)
+            self._waiting.settle(flight.rules[0].group, pid)
         if self._began is not None:
             self.stats.startup_s += began - self._began
             self._began = None
@@ -294,29 +291,8 @@ class ProcessRunner:
         if report is not None:
             report.rules += 1
             report.busy_s += event["seconds"]
-        raw = RawResult(
-            status=Status(event["status"]),
-            message=event["message"],
-            evidence=event["evidence"],
-            reason=event["reason"],
-            seconds=event["seconds"],
-            unrecorded=event["unrecorded"],
-            vacuous=event["vacuous"],
-            trace=self._trace(event["trace"]),
-            worker=f"pid-{flight.pid}",
-            attempts=self._attempts[rule.id],
-        )
-        self._deliver(rule, raw)
-
-    def _trace(self, name: str | None) -> Trace | None:
-        data = self._traces.get(name) if name is not None else None
-        if data is None:
-            return None
-        parts = [self._trace(part) for part in data["parts"]]
-        if any(part is None for part in parts):
-            return None
-        records = tuple((str(a), str(b), str(c)) for a, b, c in data["records"])
-        return Trace(records, tuple(part for part in parts if part is not None))
+        raw = self._received.raw(event, f"pid-{flight.pid}", self._attempts[rule.id])
+        self._source.deliver(rule, raw)
 
     def _enforce_limit(self, flight: _Flight) -> None:
         """Kill a worker whose own timer should have ended it: it is stopped, or the timer was taken away."""
@@ -350,14 +326,14 @@ class ProcessRunner:
         culprit = flight.rules[flight.running[0]]
         others = [rule for rule in rest if rule is not culprit]
         if others:
-            self._waiting.append(others)
+            self._waiting.rejoin(others)
         if self._attempts[culprit.id] < MAX_ATTEMPTS:
             self.stats.retries += 1
-            self._waiting.append([culprit])
+            self._waiting.rejoin([culprit])
             return
         raw = self._verdict(culprit, flight, why)
         raw.worker, raw.attempts = f"pid-{flight.pid}", self._attempts[culprit.id]
-        self._deliver(culprit, raw)
+        self._source.deliver(culprit, raw)
 
     def _verdict(self, rule: Rule, flight: _Flight, why: str) -> RawResult:
         assert flight.running is not None
@@ -375,21 +351,20 @@ class ProcessRunner:
         for rule in rules:
             self._losses[rule.id] = self._losses.get(rule.id, 0) + 1
             if self._losses[rule.id] < MAX_LOSSES:
-                self._waiting.append([rule])
+                self._waiting.rejoin([rule])
             else:
                 message = f"{rule.id} was lost with its worker {MAX_LOSSES} times before it was started"
-                self._deliver(rule, RawResult(Status.CRASH, message, reason=why))
+                self._source.deliver(rule, RawResult(Status.CRASH, message, reason=why))
 
     def _measure_memory(self) -> None:
-        total, how = tree_bytes([os.getpid(), *self._reports])
+        total, how = tree_bytes([os.getpid()])
         for pid, report in self._reports.items():
-            own, _ = tree_bytes([pid])
+            own, how = tree_bytes([pid])
             report.peak_bytes = max(report.peak_bytes, own)
+            total += own
         if total > self.stats.peak_memory:
-            self.stats.peak_memory, self.stats.memory_how = (
-                total,
-                f"{how} of this process and its workers at batch ends",
-            )
+            self.stats.peak_memory = total
+            self.stats.memory_how = f"{how} of this process and its workers at batch ends"
 
 
 def _new_pool(workers: int, start_method: str | None) -> PersistentWorkerPool:

@@ -44,7 +44,17 @@ class WorkerReport(_ByName):
 
 @dataclass
 class Batch(_ByName):
-    """One batch: its rules by id, how they were run, and the wall time."""
+    """One batch: its rules by id, how they were run, and the wall time.
+
+    In worker processes a rule starts once its own requirements are done, so batches overlap there.
+
+    Attributes:
+        seconds: from the end of the batch before it to its own; all batches add up to the run.
+        units: units that rules of the batch ran in, second attempts included.
+        ran, cached, skipped: rules by where their result came from.
+        rule_s: time inside its own rules, summed over workers.
+        overhead_s: *seconds* less the share per worker of all rules that finished in them.
+    """
 
     index: int
     rules: list[str]

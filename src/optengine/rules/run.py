@@ -1,8 +1,9 @@
 """One validation from start to end: batches, skips, stored results, and where the rest runs.
 
-Per batch: rules whose requirements did not pass are skipped, results that still hold are taken from the
-store, the rest is cut into units and run in this process, in threads or in worker processes. What runs where
-never changes a verdict; it is decided here and nowhere else.
+Rules that are ready are looked at first: those whose requirements did not pass are skipped, results that still
+hold are taken from the store, and the rest is cut into units and run in this process, in threads or in worker
+processes. This process and threads finish one batch before the next; worker processes get a rule as soon as
+its own requirements are done. What runs where never changes a verdict; it is decided here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from optengine import cpus
 from optengine.progress import Progress
-from optengine.rules import adaptive, grouping, incremental, segment, tree
+from optengine.rules import adaptive, graph, grouping, incremental, segment, tree
+from optengine.rules.batches import BatchLog
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.grouping import Unit
 from optengine.rules.lanes import Lanes
 from optengine.rules.memory import available_bytes, own_peak_bytes
 from optengine.rules.model import Rule, RuleResult, Status
 from optengine.rules.processes import PoolUnavailable, ProcessRunner
-from optengine.rules.report import Batch, Report, Stats
+from optengine.rules.report import Report, Stats
 from optengine.rules.shared import encode
 from optengine.rules.snapshot import DiskSnapshot
 from optengine.rules.store import Store
@@ -42,7 +44,10 @@ class Run:
         self.began = time.perf_counter()
         self.stats = Stats(requested_mode=options.mode)
         self.batches = options.rules.batches()
+        self.frontier = graph.Frontier(options.rules.requires)
+        self.followers = graph.followers(options.rules.requires)
         self.results: dict[str, RuleResult] = {}
+        self.pending: dict[str, Rule] = {}
         self.findings = 0
         self.lock = threading.Lock()
         self.cache: incremental.ResultCache | None = None
@@ -85,42 +90,45 @@ class Run:
     # ---- the run
 
     def execute(self) -> Report:
-        """Run all batches and return the report."""
+        """Run all rules and return the report."""
         total = sum(len(batch) for batch in self.batches)
-        reports: list[Batch] = []
+        self.log = BatchLog(self.batches, time.perf_counter())
         with self.closing, Progress(total, self.options.progress) as self.bar:
-            for number, rules in enumerate(self.batches):
-                reports.append(self._batch(number, rules))
-                if self.cache is not None:
-                    self.cache.write()
+            while rules := self.ready():
+                self._run_rules(rules)
+                self.settle()
+            self.settle()
         self._finish()
         order = [self.results[rule.id] for rule in self.options.rules]
-        return Report(self.options.root.name, order, reports, self.stats)
+        return Report(self.options.root.name, order, self.log.reports, self.stats)
 
-    def _batch(self, number: int, rules: Sequence[Rule]) -> Batch:
-        began = time.perf_counter()
-        report = Batch(number, [rule.id for rule in rules])
+    def ready(self) -> list[Rule]:
+        """Rules to run whose requirements are all done; what is skipped or in the store has its result here."""
         todo: list[Rule] = []
-        for rule in rules:
-            blocked = next(
-                (name for name in rule.requires if self.results[name].status is not Status.PASS), None
-            )
-            if blocked is not None:
-                self._skip(rule, blocked)
-                report.skipped += 1
-            elif (hit := self._cached(rule)) is not None:
-                self._take(hit)
-                report.cached += 1
-            else:
-                todo.append(rule)
-        report.ran = len(todo)
-        if todo:
-            self._run_rules(todo, report)
-        report.seconds = time.perf_counter() - began
-        report.rule_s = sum(self.results[rule.id].seconds for rule in todo)
-        lanes = max(self.stats.workers, 1) if report.mode != "sequential" else 1
-        report.overhead_s = max(0.0, report.seconds - report.rule_s / lanes)
-        return report
+        while not todo and (names := self.frontier.take()):
+            for rule in (self.options.rules[name] for name in names):
+                blocked = next(
+                    (name for name in rule.requires if self.results[name].status is not Status.PASS), None
+                )
+                if blocked is not None:
+                    self._skip(rule, blocked)
+                elif (hit := self._cached(rule)) is not None:
+                    self._take(hit)
+                else:
+                    todo.append(rule)
+        self.pending.update((rule.id, rule) for rule in todo)
+        return todo
+
+    def started(self, rules: Sequence[Rule], mode: str = "processes") -> None:
+        """Take note that *rules* run as one unit."""
+        self.log.started(rules, mode)
+
+    def settle(self) -> bool:
+        """Close batches that have ended and store their results; True when there was one."""
+        ended = self.log.close(time.perf_counter(), max(self.stats.workers, 1))
+        if ended and self.cache is not None:
+            self.cache.write()
+        return ended
 
     def _skip(self, rule: Rule, blocked: str) -> None:
         status = self.results[blocked].status
@@ -137,17 +145,21 @@ class Run:
         scene.results = {name: list(self.results[name].verdict) for name in rule.requires}
         return self.cache.find(rule, scene)
 
-    def _take(self, result: RuleResult) -> None:
+    def _take(self, result: RuleResult, *, ran: bool = False) -> None:
         """The one place where a rule gets its result."""
         if result.rule_id in self.results:
             raise AssertionError(f"two results for {result.rule_id}")
         self.results[result.rule_id] = result
+        self.pending.pop(result.rule_id, None)
+        self.log.took(result, ran=ran)
+        self.frontier.finish(result.rule_id)
         self.findings += result.status.is_finding
         self.bar.update(len(self.results) - self.findings, self.findings)
         if self.options.on_result is not None:
             self.options.on_result(result)
 
-    def _deliver(self, rule: Rule, raw: RawResult) -> None:
+    def deliver(self, rule: Rule, raw: RawResult) -> None:
+        """Take the result of a rule that ran."""
         with self.lock:
             if self.cache is not None:
                 self.cache.keep(rule, raw)
@@ -167,49 +179,59 @@ class Run:
                     reason=raw.reason,
                     attempts=raw.attempts,
                     title=rule.title,
-                )
+                ),
+                ran=True,
             )
 
     # ---- where rules run
 
-    def _run_rules(self, rules: Sequence[Rule], report: Batch) -> None:
+    def _run_rules(self, rules: list[Rule]) -> None:
         mode = self.options.mode
         if mode == "auto":
-            self._run_auto(rules, report)
+            self._run_auto(rules)
         elif mode == "processes":
-            self._run_processes(rules, report)
+            self._run_processes(rules)
         else:
-            workers = 1 if mode == "sequential" else self._workers(rules)
-            self._run_here(rules, report, workers)
+            self._run_here(rules, 1 if mode == "sequential" else self._workers(rules))
             self.stats.mode = mode
 
     def _run_here(
-        self, rules: Sequence[Rule], report: Batch, lanes: int, stop: Callable[[], bool] | None = None
+        self,
+        rules: Sequence[Rule],
+        lanes: int,
+        stop: Callable[[], bool] | None = None,
+        mode: str | None = None,
     ) -> list[Rule]:
-        units = self._units(rules, lanes)
-        report.units += len(units)
-        report.mode = "sequential" if lanes == 1 else "threads"
+        units = grouping.plan(rules, lanes, costs=self.known, grouping=self.options.grouping)
+        for unit in units:
+            self.started(unit.rules, mode or ("sequential" if lanes == 1 else "threads"))
         self.stats.workers = max(self.stats.workers, lanes)
         runner = Lanes(self.workspace, lanes, self.options.timeout, share=self.options.grouping)
-        return runner.run(units, self.results, self._deliver, stop)
+        return runner.run(units, self.results, self.deliver, stop)
 
-    def _run_processes(self, rules: Sequence[Rule], report: Batch) -> None:
+    def plan(self, rules: Sequence[Rule], running: Sequence[Rule]) -> list[Unit]:
+        """Units of *rules* for worker processes, while *running* are under way."""
+        return grouping.plan(
+            rules,
+            self._workers(rules),
+            costs=self.known,
+            followers=self.followers,
+            running=running,
+            grouping=self.options.grouping,
+        )
+
+    def _run_processes(self, rules: list[Rule]) -> None:
+        """Run *rules*, and all others as soon as their requirements are done."""
         workers = self._workers(rules)
         try:
-            runner = self._open_runner(workers)
-            units = self._units(rules, workers)
-            report.units += len(units)
-            report.mode = "processes"
-            refused = runner.run(units, self.results, self._deliver)
+            refused = self._open_runner(workers).run(rules, self)
         except PoolUnavailable as error:
             self.no_pool = True
-            self._fall_back(
-                [rule for rule in rules if rule.id not in self.results], str(error), report, workers
-            )
+            self._fall_back(list(self.pending.values()), str(error), workers)
             return
         self.stats.mode = "processes"
         for rule, why in refused:
-            self._fall_back([rule], why, report, 1)
+            self._fall_back([rule], why, 1)
 
     def _open_runner(self, workers: int) -> ProcessRunner:
         if self.no_pool:
@@ -264,7 +286,7 @@ class Run:
         self.stats.index_s += time.perf_counter() - began
         return filled
 
-    def _fall_back(self, rules: Sequence[Rule], why: str, report: Batch, lanes: int) -> None:
+    def _fall_back(self, rules: Sequence[Rule], why: str, lanes: int) -> None:
         """Run *rules* in threads, counted; one that already took a worker down never runs in this process."""
         self.stats.fallbacks += 1
         self.stats.fallback_reasons.append(why)
@@ -273,20 +295,19 @@ class Run:
             attempts = self.runner.attempts(rule.id) if self.runner is not None else 0
             if attempts:
                 message = f"{rule.id} was running in a worker when the pool was lost"
-                self._deliver(rule, RawResult(Status.CRASH, message, reason=why, attempts=attempts))
+                self.deliver(rule, RawResult(Status.CRASH, message, reason=why, attempts=attempts))
             else:
                 safe.append(rule)
         if safe:
-            self._run_here(safe, report, lanes)
-            report.mode = self.stats.mode = "threads"
+            self._run_here(safe, lanes, mode="threads")
+            self.stats.mode = "threads"
 
-    def _run_auto(self, rules: Sequence[Rule], report: Batch) -> None:
+    def _run_auto(self, rules: list[Rule]) -> None:
         if self.runner is not None or self.no_pool:
-            self._run_processes(rules, report)
+            self._run_processes(rules)
             return
-        left = list(rules)
         later = [rule.id for rule in self.options.rules if rule.id not in self.results]
-        decision = self._decision(left, later)
+        decision = self._decision(rules, later)
         went_over = False
 
         def stop() -> bool:
@@ -299,9 +320,9 @@ class Run:
             return went_over
 
         before = bool(self.seen_s)
-        left = self._run_here(left, report, 1, stop)
+        left = self._run_here(rules, 1, stop)
         if left:
-            self._run_processes(left, report)
+            self._run_processes(left)
             self.stats.mode = (
                 f"sequential+{self.stats.mode}" if before or len(left) < len(rules) else self.stats.mode
             )
@@ -325,9 +346,6 @@ class Run:
         )
         self.stats.worker_reason = choice.reason
         return choice.workers
-
-    def _units(self, rules: Sequence[Rule], workers: int) -> list[Unit]:
-        return grouping.plan(rules, workers, costs=self.known, grouping=self.options.grouping)
 
     # ---- the end
 

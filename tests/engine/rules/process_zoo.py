@@ -129,6 +129,30 @@ def large_evidence(ctx: Context) -> Outcome:
     return ctx.passed(evidence=["x" * 90_000] * 110)
 
 
+class Leaves:
+    """A rule that leaves a marker."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __call__(self, ctx: Context) -> bool:
+        """Leave it and pass."""
+        self.marker.touch()
+        return True
+
+
+class Awaits(Leaves):
+    """A rule that passes only if a marker is left while it runs."""
+
+    def __call__(self, ctx: Context) -> bool:
+        """Look for it for half a minute."""
+        for _ in range(600):
+            if self.marker.exists():
+                return True
+            time.sleep(0.05)
+        return False
+
+
 def which_process(ctx: Context) -> Outcome:
     """Tell which process ran it and how often the shared input was built there."""
     return ctx.passed(evidence={"pid": os.getpid(), "built": ctx.shared("counted")})

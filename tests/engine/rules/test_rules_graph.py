@@ -73,6 +73,24 @@ def test_random_graphs_are_cut_or_refused(needs: list[set[int]]) -> None:
         assert place[name] == max((place[one] + 1 for one in needed), default=0)
 
 
+def test_a_rule_is_ready_once_its_own_requirements_are_done() -> None:
+    """What is ready depends on a rule's own requirements, not on others of its batch, and is given once."""
+    frontier = graph.Frontier({"a": [], "b": [], "after-b": ["b"], "after-both": ["a", "after-b", "a"]})
+    assert frontier.take() == ["a", "b"]
+    frontier.finish("b")
+    assert (frontier.take(), frontier.take()) == (["after-b"], [])
+    frontier.finish("after-b")
+    assert frontier.take() == []
+    frontier.finish("a")
+    assert frontier.take() == ["after-both"]
+
+
+def test_the_longest_chain_of_followers_is_counted() -> None:
+    """A rule's number is the length of the longest chain that waits for it, and 0 at the end of every chain."""
+    requires = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"], "e": []}
+    assert graph.followers(requires) == {"a": 2, "b": 1, "c": 0, "d": 0, "e": 0}
+
+
 def test_closure_keeps_all_that_is_required() -> None:
     """The closure of a rule holds everything below it, in the order of registration."""
     requires = {"a": [], "b": ["a"], "c": [], "d": ["b"]}

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optengine.rules import adaptive
+from optengine.rules.batches import BatchLog
 from optengine.rules.grouping import plan
-from optengine.rules.model import Rule
+from optengine.rules.model import Rule, RuleResult, Severity, Status
+from optengine.rules.waiting import WaitingRules
 
 
 def rule(name: str, group: str | None = None) -> Rule:
@@ -58,6 +60,88 @@ def test_ungrouped_rules_are_packed_evenly() -> None:
     units = plan(rules, 2, costs={f"R{n}": float(n % 7) for n in range(100)})
     assert len(units) == 8
     assert units[0].cost_s - units[-1].cost_s <= 7
+
+
+def test_a_group_stays_whole_while_others_are_under_way() -> None:
+    """A group that is alone in the queue is cut for idle workers only, not while rules under way keep them busy."""
+    rules = [rule(f"a{n}", "a") for n in range(10)]
+    assert len(plan(rules, 2)) == 2
+    assert len(plan(rules, 2, running=[rule(f"b{n}", "b") for n in range(10)])) == 1
+
+
+def test_units_that_others_wait_for_come_first() -> None:
+    """The longest chain of followers goes before cost, and among equals the longest unit."""
+    rules = [rule("long", "a"), rule("chain", "b"), rule("short", "c")]
+    units = plan(rules, 2, costs={"long": 9.0, "chain": 1.0, "short": 2.0}, followers={"chain": 3})
+    assert [unit.group for unit in units] == ["b", "a", "c"]
+
+
+def queue(workers: int = 1) -> WaitingRules:
+    return WaitingRules(lambda rules, running: plan(rules, workers, running=running), workers)
+
+
+def test_rules_of_one_group_that_were_ready_at_different_times_run_together() -> None:
+    """Rules that join are planned with those that wait: one unit per group comes out."""
+    waiting = queue()
+    waiting.join([rule("a1", "a"), rule("b1", "b")], ())
+    waiting.join([rule("a2", "a")], ())
+    taken = [[one.id for one in waiting.next(None, ())] for _ in range(2)]
+    assert taken == [["a1", "a2"], ["b1"]]
+    assert not waiting
+
+
+def test_a_free_worker_gets_the_group_it_knows() -> None:
+    """A worker gets its own group first, then one that is nobody's, then any; a busy one is not counted on."""
+    waiting = queue()
+    waiting.join([rule(name, name) for name in ("other's", "nobody's", "own")], ())
+    waiting.settle("other's", 1)
+    waiting.settle("own", 2)
+    waiting.settle("own", 1)
+    assert [waiting.next(2, {1})[0].group for _ in range(3)] == ["own", "nobody's", "other's"]
+    waiting.join([rule("other's", "other's"), rule("own", "own")], ())
+    assert waiting.next(2, {2})[0].group == "other's"
+
+
+def test_rules_that_lost_their_worker_run_again_before_others_and_alone() -> None:
+    """What comes back is neither planned with others nor held up by them."""
+    waiting = queue()
+    waiting.join([rule("a1", "a")], ())
+    waiting.rejoin([rule("a0", "a")])
+    waiting.join([rule("a2", "a")], ())
+    assert [[one.id for one in waiting.next(None, ())] for _ in range(2)] == [["a0"], ["a1", "a2"]]
+
+
+def test_the_queue_is_low_until_every_worker_has_some_units() -> None:
+    """With four units per worker waiting, others need not join yet."""
+    waiting = queue(workers=2)
+    waiting.join([rule(f"R{n}", f"g{n}") for n in range(8)], ())
+    assert not waiting.low
+    waiting.next(None, ())
+    assert waiting.low
+
+
+def test_batches_that_overlap_add_up_to_the_run() -> None:
+    """A batch ends with its last rule and those before it; seconds count from there and miss nothing."""
+    log = BatchLog([[rule("a"), rule("b")], [rule("c")], [rule("d")]], now=10.0)
+
+    def took(name: str, seconds: float, **more: bool) -> None:
+        status = Status.PASS if seconds or more else Status.SKIP
+        log.took(RuleResult(name, status, Severity.LOW, "", seconds=seconds, **more), ran=seconds > 0)
+
+    log.started([rule("a"), rule("c")], "processes")
+    log.started([rule("b")], "processes")
+    took("a", 1.0)
+    took("c", 2.0)
+    assert not log.close(12.0, workers=2)
+    took("b", 3.0)
+    assert log.close(14.0, workers=2)
+    took("d", 0.0)
+    assert log.close(15.0, workers=2)
+    assert not log.close(99.0, workers=2)
+    assert [one.seconds for one in log.reports] == [4.0, 0.0, 1.0]
+    assert [(one.units, one.ran, one.skipped) for one in log.reports] == [(2, 2, 0), (1, 1, 0), (0, 0, 1)]
+    assert [one.rule_s for one in log.reports] == [4.0, 2.0, 0.0]
+    assert [one.overhead_s for one in log.reports] == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,27 @@ def test_groups_stay_together_and_inputs_are_built_once_per_worker(
     assert len({str(one.evidence) for one in alone.results}) == len(rules)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_no_worker_waits_for_the_end_of_a_batch(
+    tree: Path, tmp_path: Path, pool: PersistentWorkerPool, cached: bool
+) -> None:
+    """A rule of the third batch runs while one of the first still does, once its own requirements are done."""
+    rules = RuleSet()
+    rules.add("waits", zoo.Awaits(tmp_path / "marker"))
+    rules.add("first", zoo.good)
+    rules.add("late", zoo.good, requires=["waits"])
+    rules.add("second", zoo.good, requires=["first"])
+    rules.add("third", zoo.Leaves(tmp_path / "marker"), requires=["second"])
+    report = validate(tree, rules, pool=pool, timeout=60, cache_dir=tmp_path / "cache" if cached else None)
+    assert report.counts["PASS"] == 5
+    assert [(one.rules, one.ran) for one in report.batches] == [
+        (["waits", "first"], 2),
+        (["late", "second"], 2),
+        (["third"], 1),
+    ]
+    assert sum(one.seconds for one in report.batches) <= report.stats.wall_s
+
+
 @pytest.mark.parametrize("runs", [2])
 def test_384_rules_give_384_results_with_a_crash_and_a_hang(tree: Path, runs: int) -> None:
     """Run after run, 384 rules in 9 batches with a crashing and a hanging one give 384 results in order."""
