@@ -42,6 +42,7 @@ class Bundle:
         self.path = Path(path).absolute()
         self._manifest = read_manifest(self.path)
         self.fingerprint = self._manifest.fingerprint
+        self._watched = [str(self.path / file) for file in (MANIFEST, *sorted(self._manifest.files))]
         self._stored: dict[str, StoredFrame] = {}
         self._connection: AssetConnection | None = None
 
@@ -133,9 +134,9 @@ class Bundle:
     def signature(self) -> Signature:
         """Identity, size and time of the manifest and every file now: a cheap check for change."""
         found: list[tuple[int, int, int] | None] = []
-        for file in [MANIFEST, *sorted(self._manifest.files)]:
+        for file in self._watched:
             try:
-                status = (self.path / file).stat()
+                status = os.stat(file)  # noqa: PTH116 - asked for at every use; paths as objects cost more memory
                 found.append((status.st_ino, status.st_size, status.st_mtime_ns))
             except OSError:
                 found.append(None)

@@ -15,6 +15,11 @@ from pandas.tseries.frequencies import to_offset
 from optengine.frames.errors import FrameFormatError
 from optengine.frames.stored import Spec
 
+try:
+    from pandas.api import internals  # type: ignore[attr-defined,unused-ignore]
+except ImportError:  # pandas before 3
+    internals = None  # type: ignore[assignment,unused-ignore]
+
 _MASKED: dict[str, Callable[[Any, Any], Any]] = {
     "boolean": pd.arrays.BooleanArray,
     "Float32": pd.arrays.FloatingArray,
@@ -36,12 +41,14 @@ def decode_values(array: pa.Array, spec: Spec, *, small: bool = False) -> Column
     kind = spec["kind"]
     if kind == "numpy":
         view = _view(array, np.dtype(spec["dtype"]))
-        return Column(lambda: view)
+        values = pd.array(view, copy=False) if view.dtype.kind in "mM" else view  # as pandas keeps times
+        return Column(lambda: values)
     if kind == "string":
         return _strings(array, spec, small)
     if kind == "zoned":
         raw, dtype = _view(array, np.dtype(np.int64)), pd.DatetimeTZDtype(spec["unit"], spec["zone"])
-        return Column(lambda: pd.array(raw, dtype=dtype, copy=False))
+        zoned = pd.array(raw, dtype=dtype, copy=False)
+        return Column(lambda: zoned)
     if kind == "category":
         return _category(array, spec)
     if kind == "masked":
@@ -110,7 +117,8 @@ def _category(array: pa.DictionaryArray, spec: Spec) -> Column:
     if own != codes.dtype:
         copied = f"category codes are converted from {codes.dtype} to the {own} pandas uses"
         codes = _frozen(codes.astype(own))
-    return Column(lambda: pd.Categorical.from_codes(codes, dtype=dtype, validate=False), copied)
+    made = pd.Categorical.from_codes(codes, dtype=dtype, validate=False)
+    return Column(lambda: made, copied)
 
 
 def _masked(array: pa.Array, spec: Spec) -> Column:
@@ -125,6 +133,28 @@ def _masked(array: pa.Array, spec: Spec) -> Column:
         mask = _frozen(np.asarray(array.is_null()))
         copied = "the mask of missing values is unpacked from bits; the values are not copied"
     return Column(lambda: make(values, mask), copied)
+
+
+def assemble(columns: list[Column], index: Any, labels: Any) -> pd.DataFrame:
+    """A new frame of ``columns``, whose values it views.
+
+    pandas 3 can put ready arrays together as they are. The general constructor, the way of earlier versions, looks at
+    each first; a process pays for that in memory, too: it writes the reference count of every object it uses.
+    """
+    arrays = [column.make() for column in columns]
+    if internals is None:
+        frame = pd.DataFrame(dict(enumerate(arrays)), index=index, copy=False)
+        frame.columns = labels
+        return frame
+    blocks = [
+        (
+            array.reshape(1, -1) if isinstance(array, np.ndarray) else array,
+            np.array([position], dtype=np.intp),
+        )
+        for position, array in enumerate(arrays)
+    ]
+    made: pd.DataFrame = internals.create_dataframe_from_blocks(blocks, index, labels)
+    return made
 
 
 def decode_index(arrays: list[pa.Array], spec: Spec, *, small: bool = False) -> Any:

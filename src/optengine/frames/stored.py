@@ -58,12 +58,11 @@ class StoredFrame:
 
     def frame(self) -> pd.DataFrame:
         """A new DataFrame over the shared values; writing into the values raises ValueError."""
-        import pandas as pd
+        from optengine.frames.decode import assemble
 
-        columns, index, labels = self._decode()
-        frame = pd.DataFrame({i: column.make() for i, column in enumerate(columns)}, index=index, copy=False)
-        frame.columns = labels
-        frame.attrs = json.loads(json.dumps(self._description["attrs"]))
+        frame = assemble(*self._decode())
+        if self._description["attrs"]:
+            frame.attrs = json.loads(json.dumps(self._description["attrs"]))
         return frame
 
     def _decode(self) -> tuple[list[Column], Any, Any]:
