@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.harness.figure import Table
 from benchmarks.harness.intervals import Share, median, share
 from benchmarks.harness.neighbour import SITUATIONS
+from benchmarks.harness.permuted_page import permuted
 
 Record = dict[str, Any]
 
@@ -49,18 +50,19 @@ _RULES = Table(
 
 
 def page(folder: Path) -> str:
-    """Return the page of the JSON files in `folder`: comparisons, revisions, or both.
+    """Return the page of the JSON files in `folder`: comparisons, revisions, relabelled suites, what there is of them.
 
     Raises:
-        FileNotFoundError: there is neither.
+        FileNotFoundError: there is none.
     """
     parts = [_HEAD]
-    for name, section in (("comparisons.json", comparisons), ("revisions.json", revisions)):
+    sections = {"comparisons.json": comparisons, "revisions.json": revisions, "permuted.json": permuted}
+    for name, section in sections.items():
         if (folder / name).exists():
             parts.append(section(json.loads((folder / name).read_text(encoding="utf-8"))))
     if len(parts) == 1:
         raise FileNotFoundError(
-            f"{folder} must hold comparisons.json or revisions.json, found neither; "
+            f"{folder} must hold {', '.join(sections)} or some of them, found none; "
             "measure first with python -m benchmarks.harness.calibration"
         )
     return "\n".join(part.strip() + "\n" for part in parts)

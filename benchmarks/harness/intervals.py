@@ -80,3 +80,30 @@ def median(values: Sequence[float]) -> Median:
     k = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5))
     low, high = (ordered[k - 1], ordered[n - k]) if k else (-np.inf, np.inf)
     return Median(float(np.median(ordered)), float(low), float(high), n)
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """A share over cases that come in clusters: its value, and the bootstrap interval over the clusters."""
+
+    value: float
+    low: float
+    high: float
+    clusters: int
+
+
+def clustered(hits: Sequence[int], cases: Sequence[int], resamples: int = 10_000) -> Clustered:
+    """Return hits / cases over all clusters, with the percentile interval of resampled clusters (seeded).
+
+    Where all clusters agree the interval has no width: they bound nothing beyond what n clusters of one outcome do.
+
+    Raises:
+        ValueError: no cluster, or one without cases.
+    """
+    if not hits or len(hits) != len(cases) or min(cases) < 1:
+        raise ValueError(f"every cluster needs cases, received {hits!r} hits of {cases!r} cases")
+    seen, of = np.asarray(hits, dtype=np.float64), np.asarray(cases, dtype=np.float64)
+    drawn = np.random.default_rng(1).integers(len(seen), size=(resamples, len(seen)))
+    shares = seen[drawn].sum(axis=1) / of[drawn].sum(axis=1)
+    low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Clustered(float(seen.sum() / of.sum()), float(low), float(high), len(seen))

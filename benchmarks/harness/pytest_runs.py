@@ -25,6 +25,9 @@ OURS = "optbench"
 RIVAL = "benchmark"
 STATISTICS = ("min", "mean", "median")
 MARGIN = 0.05
+# Without cached byte code a checkout would be compiled anew each time, an installed package would not.
+FOREIGN = ("PYTEST_", "PYTHON", "COV", "GITHUB_")
+"""How variables start that the surroundings may set and a measured process must not have."""
 
 _OURS = """
 import json
@@ -92,9 +95,7 @@ def run_pytest(folder: Path, arguments: Sequence[str], allowed: Sequence[str]) -
 
 def run_python(folder: Path, arguments: Sequence[str]) -> Run:
     """Return how one fresh interpreter in `folder` went, free of what the surroundings set for Python."""
-    # Without cached byte code a checkout would be compiled anew each time, an installed package would not.
-    foreign = ("PYTEST_", "PYTHON", "COV", "GITHUB_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     command = [sys.executable, *arguments]
     with (folder / "stderr.txt").open("w+", encoding="utf-8") as errors:
         start = time.perf_counter()

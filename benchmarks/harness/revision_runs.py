@@ -49,6 +49,13 @@ def run(name):
 """
 
 
+def iterations_of(benchmarks: int) -> dict[str, tuple[str, int]]:
+    """Return the kind and the iterations of every benchmark of a suite; each takes about a millisecond."""
+    lengths = {kind: 100 * max(1, round(iterations_for(kind, CALL_S) / 100)) for kind in KINDS}
+    kinds = list(KINDS)
+    return {f"work{i:02}": (kinds[i % len(kinds)], lengths[kinds[i % len(kinds)]]) for i in range(benchmarks)}
+
+
 def make_repository(folder: Path, iterations: dict[str, tuple[str, int]], slower: str | None) -> None:
     """Write a repository of two commits; the second makes `slower` do 5 % more, or changes nothing that runs."""
     package = folder / "src" / "shop"
@@ -123,12 +130,7 @@ def revision_records(
     A suite that would last beyond ``minutes``, judged by the longest one so far, is not begun.
     """
     tasks = suites.plan(rng)
-    lengths = {kind: 100 * max(1, round(iterations_for(kind, CALL_S) / 100)) for kind in KINDS}
-    kinds = list(KINDS)
-    iterations = {
-        f"work{i:02}": (kinds[i % len(kinds)], lengths[kinds[i % len(kinds)]])
-        for i in range(suites.benchmarks)
-    }
+    iterations = iterations_of(suites.benchmarks)
     records: list[dict[str, Any]] = []
     end, longest = time.monotonic() + 60 * minutes, 0.0
     for done, (changed, loaded, number) in enumerate(tasks):

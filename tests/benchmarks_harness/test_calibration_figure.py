@@ -197,7 +197,7 @@ def test_a_page_of_one_part_holds_that_part(tmp_path: Path) -> None:
     (tmp_path / "revisions.json").unlink()
     assert "Across revisions" not in calibration_page.page(tmp_path)
     (tmp_path / "comparisons.json").unlink()
-    with pytest.raises(FileNotFoundError, match="found neither; measure first with"):
+    with pytest.raises(FileNotFoundError, match="found none; measure first with"):
         calibration_page.page(tmp_path)
 
 
