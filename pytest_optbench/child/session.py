@@ -123,7 +123,7 @@ class ChildSession:
         for report in self._reports:
             if report.failed:
                 where = "" if report.when == "call" else f"{report.when} "
-                return "failed", f"{where}{report.longreprtext[-_TAIL:]}"
+                return "failed", f"{where}{_told(report)}"
         for report in self._reports:
             if report.skipped:
                 skipped = report.longrepr
@@ -140,3 +140,11 @@ class ChildSession:
 
 def _file(root: Path, node_id: str) -> Path:
     return root / node_id.partition("::")[0]
+
+
+def _told(report: pytest.TestReport) -> str:
+    """Return why the test failed: the error in the first line, since lists show that one, and the traceback below."""
+    text = report.longreprtext[-_TAIL:]
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = "" if crash is None else str(crash.message).strip().partition("\n")[0]
+    return text if not said or text.startswith(said) else f"{said}\n{text}"
