@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from .history.apart import Prepared, add, prepare
 from .history.location import without_secrets
-from .history.prepare import Prepared, prepare
 from .options import Settings
 from .report import github, junit, terminal, write_decision, write_index
 from .report.escape import console
@@ -175,12 +175,9 @@ class Suite:
         """Add this run to the history."""
         if self._settings.history is None:
             return
-        from .history.location import locate
-        from .history.write import write_run
-
+        root, held = self._config.rootpath, self._config.stash[HELD]
         try:
-            location = locate(self._settings.history, self._config.rootpath)
-            write_run(location, documents, self._config.stash[HELD])
+            add(self._settings.history, root, documents, held, self._report_dir())
         except StoreError as error:
             self._errors.append(str(error))
 

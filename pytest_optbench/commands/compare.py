@@ -74,7 +74,7 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         out.write(f"{line}\n")
     status = conclude(judged.documents, judged.folder, asked, out, err, templates=judged.templates)
     try:
-        keep(asked.history, Path.cwd(), judged.documents, held)
+        keep(asked.history, Path.cwd(), judged.documents, held, judged.folder)
     except StoreError as error:
         err.write(f"optbench compare: {error}\n")
         status = 1

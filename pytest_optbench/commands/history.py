@@ -41,10 +41,19 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Do what was asked; 1 when a file of the history could not be read, raises `StoreError`."""
     from ..history.location import locate
     from ..history.read import read
+    from ..history.write import SUFFIX
+    from ..store.errors import StoreError
 
+    if chosen.action == "export" and chosen.pairs and chosen.format != "csv":
+        raise StoreError("--pairs is for --format csv; a line of jsonl holds the pairs of its decision")
     location = locate(chosen.uri)
     since = chosen.since if chosen.action != "show" else None
     history = read(location, since)
+    if not history.runs:
+        raise StoreError(
+            f"a history must hold a run, received {location.shown}, which holds none (no file in it ends in "
+            f"{SUFFIX}); name what was given to --optbench-history, or measure with it first"
+        )
     status = _report(history.problems, err)
     if chosen.action == "list":
         return max(status, _list(chosen, location, history, out))
@@ -154,10 +163,6 @@ def _trend(chosen: argparse.Namespace, history: History, out: TextIO) -> int:
 def _export(
     chosen: argparse.Namespace, location: Location, history: History, out: TextIO, err: TextIO
 ) -> int:
-    from ..store.errors import StoreError
-
-    if chosen.pairs and chosen.format != "csv":
-        raise StoreError("--pairs is for --format csv; a line of jsonl holds the pairs of its decision")
     records = _selected(chosen, history)
     if chosen.output is None:
         return _write_export(chosen, location, records, out, err)

@@ -17,7 +17,7 @@ def read_history(uri: str | None, root: Path, err: TextIO) -> Mapping[str, list[
     """
     if uri is None:
         return None
-    from ..history.prepare import prepare
+    from ..history.apart import prepare
 
     try:
         found = prepare(uri, root)
@@ -32,15 +32,18 @@ def keep(
     root: Path,
     documents: Sequence[Mapping[str, Any]],
     held: Mapping[str, Sequence[Entry]] | None,
+    reports: Path,
 ) -> None:
-    """Add the decisions to the history as one file; nothing without a history or a decision. Raises `StoreError`."""
+    """Add the decisions to the history as one file; nothing without a history or a decision.
+
+    Raises `StoreError` when that is not possible; the file is then kept in the folder of ``reports``.
+    """
     if uri is None or not documents:
         return
-    from ..history.location import locate
-    from ..history.write import write_run
+    from ..history.apart import add
 
     try:
-        write_run(locate(uri, root), documents, held)
+        add(uri, root, documents, held, reports)
     except StoreError as error:
         raise StoreError(_words(error)) from None
 

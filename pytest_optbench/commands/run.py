@@ -95,7 +95,7 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     templates = Path(here, asked.templates) if asked.templates else None
     status = conclude(documents, Path(here, asked.report_dir), asked, out, err, templates)
     try:
-        keep(asked.history, benchmark.root, documents, benchmark.held)
+        keep(asked.history, benchmark.root, documents, benchmark.held, Path(here, asked.report_dir))
     except StoreError as error:
         err.write(f"optbench run: {error}\n")
         return 1

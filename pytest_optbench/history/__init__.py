@@ -1,6 +1,6 @@
 """All decisions ever made: one immutable Parquet file per run, on any file system of pyarrow.
 
-    start of a run   prepare (a process of its own) -> location, read, trail -> entries for `earlier`
+    start of a run   apart (a process of its own) -> location, read, trail -> entries for `earlier`
     end of a run     write: documents -> scrub -> schema -> <time>-<random>.parquet, renamed into place
     afterwards       read -> listing | trend, plot | export | the report of one decision
 

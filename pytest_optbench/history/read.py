@@ -85,10 +85,11 @@ class Problem:
 
 @dataclass
 class History:
-    """What was read: records by time, and the files that could not be read."""
+    """What was read: records by time, and the files that could not be read, of ``runs`` files in all."""
 
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    runs: int = 0
 
     def refuse_newer(self) -> None:
         """Raise StoreError when a file of a newer version was met."""
@@ -110,8 +111,9 @@ def read(location: Location, since: datetime | None = None) -> History:
     ``since`` leaves out runs written before it without opening them. Raises StoreError when the location
     does not exist or cannot be listed.
     """
-    names = [name for name in _names(location) if since is None or not _written_before(name, since)]
-    found = History()
+    every = _names(location)
+    names = [name for name in every if since is None or not _written_before(name, since)]
+    found = History(runs=len(every))
 
     def records(name: str) -> list[Record]:
         return [_record(name, row) for row in _rows(location, name, (*schema.SUMMARY, "earlier"))]

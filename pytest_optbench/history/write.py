@@ -43,12 +43,13 @@ def write_run(
     location: Location,
     documents: Sequence[Mapping[str, Any]],
     held: Mapping[str, Sequence[Entry]] | None = None,
+    name: str | None = None,
 ) -> str:
     """Write the decisions of one run as one new file and return its name; all of them or nothing.
 
-    ``held`` are the entries by id that the history holds already: of what a document says in ``earlier``,
-    only the others are written. Raises SchemaError for a document that is not a decision, StoreError when
-    the file cannot be written.
+    ``name`` is a `run_name`, None for a new one. ``held`` are the entries by id that the history holds already: of
+    what a document says in ``earlier``, only the others are written. Raises SchemaError for a document that is not a
+    decision, StoreError when the file cannot be written.
     """
     rows = []
     for doc in documents:
@@ -56,7 +57,7 @@ def write_run(
         earlier = missing(doc["earlier"], (held or {}).get(schema.text_key(doc["id"]), ()))
         rows.append(schema.row(scrub(doc), earlier))
     data = _encode(rows)
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(8)}{SUFFIX}"
+    name = name or run_name()
     temporary = location.path(f"{TEMPORARY_PREFIX}{name}{TEMPORARY_SUFFIX}")
     with errors(f"the run cannot be added to the history {location.shown}", _CURE):
         try:
@@ -68,6 +69,11 @@ def write_run(
                 location.filesystem.delete_file(temporary)
             raise
     return name
+
+
+def run_name() -> str:
+    """Return a name for the file of a run that nobody else has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(8)}{SUFFIX}"
 
 
 def _encode(rows: Sequence[Mapping[str, Any]]) -> bytes:

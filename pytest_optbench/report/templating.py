@@ -29,7 +29,8 @@ NAMES: Final = (DECISION, INDEX, PAGE, PAGE_DECISION, STYLE, SCRIPT)
 """Every file of a template folder that is used."""
 
 _HTML: Final = ".html.j2"
-_CURE: Final = "correct the template, or leave out optbench_templates to use the shipped one"
+_CURE: Final = "correct the template, or leave the setting out to use the shipped one"
+_OPTION: Final = "--templates (in pytest --optbench-templates or ini key optbench_templates)"
 
 
 class TemplateError(StoreError):
@@ -93,10 +94,10 @@ def check_templates(templates: Path | None) -> None:
     if templates is None:
         return
     if not templates.is_dir():
-        raise TemplateError(f"optbench_templates must name a folder, received {str(templates)!r}; create it")
+        raise TemplateError(f"{_OPTION} must name a folder, received {str(templates)!r}; create it")
     if not any((templates / name).is_file() for name in NAMES):
         raise TemplateError(
-            f"optbench_templates must name a folder holding {', '.join(NAMES[:-1])} or {NAMES[-1]}, "
+            f"{_OPTION} must name a folder holding {', '.join(NAMES[:-1])} or {NAMES[-1]}, "
             f"received {str(templates)!r}; put one there or leave the setting out"
         )
     for name in NAMES:

@@ -43,6 +43,26 @@ def test_list_prints_a_line_per_decision(history: Location) -> None:
     assert (status, err) == (0, "")
 
 
+@pytest.mark.parametrize("action", ["list", "trend", "export"])
+def test_a_folder_that_is_no_history_is_an_error(tmp_path: Path, action: str) -> None:
+    """Where no run was ever kept the status is 1 and the message says so; old runs left out by --since are no error."""
+    (tmp_path / "notes.txt").write_text("no history")
+    status, out, err = call(action, tmp_path)
+    assert (status, out) == (1, "")
+    assert (
+        f"a history must hold a run, received {tmp_path}, which holds none (no file in it ends in .parquet)"
+        in err
+    )
+
+
+def test_nothing_since_is_not_nothing(history: Location) -> None:
+    """A history whose runs are all older than asked for lists none of them and is no error."""
+    name = write_run(history, [decision()])
+    Path(history.base, name).rename(Path(history.base, "20200101T000000.000000Z-00.parquet"))
+    status, out, _ = call("list", history.base, "--since", "2021-01-01")
+    assert (status, out.splitlines()[-1]) == (0, f"0 decisions of 0 runs in {history.base}")
+
+
 def test_list_filters(history: Location) -> None:
     """Subject, verdict and time choose what is listed; the counts are those of what is shown."""
     write_run(history, [decision(), not_equivalent()])

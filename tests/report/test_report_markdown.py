@@ -208,14 +208,15 @@ def test_a_wrong_template_is_an_error_with_its_name(tmp_path: Path, template: st
 def test_templates_are_checked_before_measuring(tmp_path: Path) -> None:
     """A missing folder, one without templates and a broken template fail early with the cure."""
     with pytest.raises(
-        StoreError, match=r"optbench_templates must name a folder, received '.*gone'; create it"
+        StoreError,
+        match=r"^--templates \(in pytest .* key optbench_templates\) must name a folder, received '.*gone'; create it",
     ):
         check_templates(tmp_path / "gone")
     with pytest.raises(TemplateError, match=r"folder holding decision\.md\.j2, .* or report\.js, received"):
         check_templates(tmp_path)
     (tmp_path / "index.md.j2").write_text("fine\n{% if %}")
     with pytest.raises(
-        TemplateError, match=r"index\.md\.j2 line 2 cannot be rendered: .*leave out optbench_templates"
+        TemplateError, match=r"index\.md\.j2 line 2 cannot be rendered: .*leave the setting out"
     ):
         check_templates(tmp_path)
     (tmp_path / "index.md.j2").write_bytes(b"\xff")
