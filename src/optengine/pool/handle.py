@@ -199,5 +199,6 @@ class WorkerHandle:
         self._theirs.close()
         self._slots.release()
         self._page.close()
+        self.inbox.close()
         for descriptor in (self._status_file, self._dump_file, self.inbox.descriptor, self.outbox.descriptor):
             os.close(descriptor)

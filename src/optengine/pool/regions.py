@@ -1,13 +1,18 @@
 """Shared memory for large buffers: one anonymous file per direction and worker.
 
 The writer (parent for arguments, worker for results) owns the space and hands out regions; the reader tells the
-writer which regions it has finished with. The files have no name, so nothing can be left behind. The parent
-only uses ``pread``/``pwrite``: a full memory or a truncated file is an error there, never a SIGBUS.
+writer which regions it has finished with. The files have no name, so nothing can be left behind.
+
+Pages are written with ``pwrite`` the first time, so that a full memory is an error and never a SIGBUS. From then on
+they are warm: writing to them is a plain copy through a mapping, about three times as fast, and safe because the file
+is sealed against shrinking. Where files cannot be sealed every write is a ``pwrite``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import functools
 import mmap
 import os
@@ -17,18 +22,32 @@ from typing import Any
 
 _PAGE = 4096
 _FIRST_SIZE = 1 << 21
+# A copy through the mapping holds the interpreter lock: other threads get their turn between pieces.
+_PIECE = 1 << 20
 
 
 def anonymous_file(label: str) -> int:
     """Descriptor of an empty, nameless file in memory (an unlinked temporary file where there is no memfd)."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create(label, os.MFD_CLOEXEC)
+        return os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with tempfile.TemporaryFile(prefix=label) as file:
         return os.dup(file.fileno())
 
 
+def _seal(descriptor: int) -> bool:
+    """Keep the file from ever getting smaller, and whether that is so now."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    except (AttributeError, OSError):  # not Linux, or not a memfd
+        return False
+    return True
+
+
 class RegionWriter:
-    """Allocates regions of one file and fills them. Not thread-safe: one owner."""
+    """Allocates regions of one file and fills them. Not thread-safe: one owner.
+
+    At rest, with no region in use, it keeps at most ``limit`` bytes of memory; the rest goes back to the system.
+    """
 
     def __init__(self, descriptor: int, *, limit: int) -> None:
         self.descriptor = descriptor
@@ -36,6 +55,9 @@ class RegionWriter:
         self._size = 0
         self._free: list[tuple[int, int]] = []
         self._used: dict[int, int] = {}
+        self._sealed = _seal(descriptor)
+        self._mapping: mmap.mmap | None = None
+        self._warm = bytearray()  # one byte per page: 1 when it has been written and not given back since
 
     @property
     def used_bytes(self) -> int:
@@ -48,14 +70,34 @@ class RegionWriter:
         offset = self._allocate(view.nbytes)
         if offset is None:
             return None
-        done = 0
+        first, end = offset // _PAGE, -(-(offset + view.nbytes) // _PAGE)
         try:
-            while done < view.nbytes:
-                done += os.pwrite(self.descriptor, view[done:], offset + done)
+            if self._mapping is not None and self._warm.find(0, first, end) < 0:
+                self._copy(view, offset)
+            else:
+                self._write(view, offset)
+                self._warm[first:end] = b"\1" * (end - first)
         except OSError:
             self.free(offset)
             return None
         return offset, view.nbytes
+
+    def close(self) -> None:
+        """Let go of the mapping; the descriptor is its owner's to close."""
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
+
+    def _copy(self, view: memoryview, offset: int) -> None:
+        assert self._mapping is not None
+        for start in range(0, view.nbytes, _PIECE):
+            piece = view[start : start + _PIECE]
+            self._mapping[offset + start : offset + start + piece.nbytes] = piece
+
+    def _write(self, view: memoryview, offset: int) -> None:
+        done = 0
+        while done < view.nbytes:
+            done += os.pwrite(self.descriptor, view[done:], offset + done)
 
     def free(self, offset: int) -> None:
         """Make the region at ``offset`` available again; unknown offsets are ignored."""
@@ -70,6 +112,17 @@ class RegionWriter:
             else:
                 merged.append((start, length))
         self._free = merged
+        if not self._used and self._size > self._limit:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Return the memory behind ``limit`` to the system; the file keeps its size."""
+        kept = -(-self._limit // _PAGE)
+        if self._mapping is None or self._warm.find(1, kept) < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._mapping.madvise(mmap.MADV_REMOVE, kept * _PAGE, self._size - kept * _PAGE)
+            self._warm[kept:] = bytes(len(self._warm) - kept)
 
     def _allocate(self, size: int) -> int | None:
         size = max(_PAGE, -(-size // _PAGE) * _PAGE)
@@ -86,13 +139,22 @@ class RegionWriter:
             return None
         grown = max(_FIRST_SIZE, size, self._size)
         try:
-            os.ftruncate(self.descriptor, self._size + grown)
+            self._grow(self._size + grown)
         except OSError:
             return None
         start, self._size = self._size, self._size + grown
         self._used[start] = grown
         self.free(start)
         return self._allocate(size)
+
+    def _grow(self, size: int) -> None:
+        if self._mapping is not None:
+            self._mapping.resize(size)  # keeps the pages mapped so far, which a new mapping would lose
+        else:
+            os.ftruncate(self.descriptor, size)
+            if self._sealed:
+                self._mapping = mmap.mmap(self.descriptor, size)
+        self._warm.extend(bytes(size // _PAGE - len(self._warm)))
 
 
 class RegionCopier:

@@ -154,6 +154,58 @@ def test_regions_are_reused_only_after_release():
     assert writer.put(b"f" * 50_000_000) is None
 
 
+def test_a_region_written_again_holds_the_new_bytes():
+    """The quick copy into memory used before writes exactly its own region, also partly fresh and after growing."""
+    writer = RegionWriter(anonymous_file("test"), limit=64 << 20)
+    reader = RegionCopier(writer.descriptor)
+    beside = writer.put(b"b" * 5000)
+    for number, size in enumerate([40_000, 40_000, 39_999, 90_000, 90_000, 3_000_000, 3_000_000, 100]):
+        text = bytes([number]) * size
+        region = writer.put(text)
+        assert reader.take(*region) == text
+        assert reader.take(*beside) == b"b" * 5000
+        writer.free(region[0])
+    writer.close()
+    os.close(writer.descriptor)
+
+
+def test_memory_beyond_the_limit_goes_back_to_the_system():
+    """Once no region is used the file holds no more memory than the limit, and can be filled again."""
+    writer = RegionWriter(anonymous_file("test"), limit=4 << 20)
+    for text in (b"a" * 30_000_000, b"b" * 30_000_000):
+        region = writer.put(text)
+        assert os.fstat(writer.descriptor).st_blocks * 512 >= 30_000_000
+        assert RegionCopier(writer.descriptor).take(*region) == text
+        writer.free(region[0])
+        assert os.fstat(writer.descriptor).st_blocks * 512 <= 4 << 20
+    writer.close()
+    os.close(writer.descriptor)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only files of memfd_create can be sealed")
+def test_a_reader_cannot_cut_the_memory_away():
+    """A worker that truncates its inbox gets an error: the parent's mapping of it stays whole."""
+    writer = RegionWriter(anonymous_file("test"), limit=4 << 20)
+    region = writer.put(b"a" * 50_000)
+    with pytest.raises(PermissionError):
+        os.ftruncate(writer.descriptor, 0)
+    writer.free(region[0])
+    assert RegionCopier(writer.descriptor).take(*writer.put(b"b" * 50_000)) == b"b" * 50_000
+    writer.close()
+    os.close(writer.descriptor)
+
+
+def test_a_file_that_cannot_be_sealed_is_written_all_the_same(tmp_path):
+    """Without seals nothing is mapped, and regions are reused with their new bytes."""
+    with (tmp_path / "plain").open("w+b") as file:
+        writer = RegionWriter(file.fileno(), limit=4 << 20)
+        for text in (b"a" * 50_000, b"b" * 50_000, b"c" * 9_000_000):
+            region = writer.put(text)
+            assert RegionCopier(writer.descriptor).take(*region) == text
+            writer.free(region[0])
+        writer.close()
+
+
 def test_a_mapped_region_is_released_with_its_last_user():
     """The mapper reports a region only when nothing looks into it any more."""
     writer = RegionWriter(anonymous_file("test"), limit=4 << 20)
