@@ -1,6 +1,6 @@
 """The pure part: from pairs of seconds to a decision.
 
-Sees no pytest, no files, no clocks and no environment; needs numpy and scipy only. What is imported from this
+Sees no pytest, no files, no clocks and no environment; needs numpy only. What is imported from this
 package loads on first use: `Finding` and `Equivalence` need the standard library only. Data flows one way::
 
     Trial, Pairs -> huber, total_time -> look (a planned one) -> decide -> Decision.document()

@@ -19,15 +19,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from pytest_optbench.core.arrays import BoolArray, FloatArray, as_rows
-from pytest_optbench.core.distributions import t_critical
+from pytest_optbench.core.distributions import normal_critical, t_critical
 
 HUBER_K = 1.5
 """Residuals beyond this many scale units get less than full weight."""
 SCALE_QUANTILE = 0.66
-_SCALE_UNIT = float(np.sqrt(2.0) * special.ndtri((1.0 + SCALE_QUANTILE) / 2.0))  # 1.34942
+_SCALE_UNIT = float(np.sqrt(2.0) * normal_critical((1.0 - SCALE_QUANTILE) / 2.0))  # 1.34942
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 SMALLEST_ERROR = 1e-12

@@ -19,6 +19,7 @@ from pytest_optbench.core.distributions import normal_critical, normal_upper
 
 Spending: TypeAlias = Callable[[FloatArray, float], FloatArray]
 _QUADRATURE_POINTS = 512
+_TOLERANCE = 1e-12
 
 
 def pocock(fraction: FloatArray, alpha: float) -> FloatArray:
@@ -45,8 +46,6 @@ def normal_bounds(fraction: ArrayLike, alpha: float, spending: Spending = pocock
     Recursive numerical integration (Armitage, McPherson & Rowe, JRSS A 1969). These are for a known
     variance and too liberal for t statistics of few pairs; see `calibrate` for those.
     """
-    from scipy.optimize import brentq
-
     t = np.asarray(fraction, dtype=np.float64)
     spent = increments(t, alpha, spending)
     nodes, node_weights = np.polynomial.legendre.leggauss(_QUADRATURE_POINTS)
@@ -63,10 +62,11 @@ def normal_bounds(fraction: ArrayLike, alpha: float, spending: Spending = pocock
     for k in range(1, len(t)):
         sd = math.sqrt(t[k] - t[k - 1])
 
-        def excess(c: float, u: FloatArray = u, g: FloatArray = density, sd: float = sd, k: int = k) -> float:
-            return float((g * normal_upper((c - u) / sd)).sum() - spent[k])
-
-        bound = float(brentq(excess, -5.0, 40.0, xtol=1e-12))
+        low, high = -5.0, 40.0
+        while high - low > _TOLERANCE:  # the error spent falls as the bound rises
+            bound = 0.5 * (low + high)
+            too_low = (density * normal_upper((bound - u) / sd)).sum() > spent[k]
+            low, high = (bound, high) if too_low else (low, bound)
         z.append(bound / math.sqrt(t[k]))
         nxt, measure = grid(bound, math.sqrt(t[k]))
         kernel = np.exp(-0.5 * ((nxt[:, None] - u[None, :]) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))

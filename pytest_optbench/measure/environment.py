@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-_PACKAGES = ("pytest-optbench", "numpy", "scipy", "psutil", "pytest")
+_PACKAGES = ("pytest-optbench", "numpy", "psutil", "pytest")
 # Recorded when the program has imported them: module name -> distribution name.
 _WHEN_IMPORTED = {
     "numba": "numba",
@@ -26,6 +26,7 @@ _WHEN_IMPORTED = {
     "polars": "polars",
     "pyarrow": "pyarrow",
     "ray": "ray",
+    "scipy": "scipy",
     "sklearn": "scikit-learn",
     "torch": "torch",
     "uvloop": "uvloop",
