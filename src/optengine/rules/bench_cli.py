@@ -10,6 +10,7 @@ from typing import IO, Any
 from optengine.errors import EngineError
 from optengine.rules.bench import workload
 from optengine.rules.bench.modes import endurance, full, scaling
+from optengine.rules.bench.terminated import unwound_by_sigterm
 from optengine.rules.cli import write_atomically
 from optengine.rules.errors import RulesUsageError
 
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
             raise RulesUsageError(
                 f"--runs and --scale must be above 0; received {args.runs} and {args.scale}."
             )
-        found = _measure(args, lambda line: _say(out, line))
+        with unwound_by_sigterm():
+            found = _measure(args, lambda line: _say(out, line))
     except RulesUsageError as error:
         err.write(f"optengine rules-bench: {error}\n")
         return 2

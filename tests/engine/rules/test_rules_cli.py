@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -224,6 +227,29 @@ def test_the_benchmark_writes_every_run(tmp_path: Path) -> None:
     status, _, _ = optengine("rules-bench", "--mode", "scaling", "--runs", "1", "--output", scaled, *words)
     assert status == 0
     assert [row["workers"] for row in json.loads(scaled.read_text())["rows"]] == [2]
+
+
+def test_a_benchmark_that_is_ended_leaves_no_folder(tmp_path: Path) -> None:
+    """On SIGTERM the benchmark dies of that signal, and its temporary folder is gone."""
+    tree, temporary = tmp_path / "tree", tmp_path / "temporary"
+    tree.mkdir()
+    temporary.mkdir()
+    for number in range(200):
+        (tree / f"m{number}.py").write_text("def f(x):\n    return x.y(x) if x else None\n" * 40)
+    words = ["rules-bench", "--tree", str(tree), "--scale", "0.01", "--workers", "1", "--runs", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "optengine", *words],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as run:
+        deadline = time.monotonic() + 120
+        while not any(temporary.glob("optengine-rules-bench-*/cache0/*")):
+            assert run.poll() is None, "it ended before it had a folder"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == -signal.SIGTERM
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_endurance_run_counts_every_result(tree: Path, tmp_path: Path) -> None:
