@@ -74,7 +74,7 @@ class Optbench:
         if setup is not None:
             _callable(setup, "setup")
         single = not isinstance(optimized, Mapping)
-        found = self._compare(Asked(baseline, candidates, single, setup, equal, dict(config or {}), keys))
+        found = self._compare(Asked(baseline, candidates, single, setup, equal, _named(config), keys))
         return found["optimized"] if single else found
 
     def measure(
@@ -95,7 +95,7 @@ class Optbench:
         """
         self._once("measure")
         _callable(work, "work")
-        self._measure(Asked(work, {}, True, setup, equal, dict(config or {}), keys))
+        self._measure(Asked(work, {}, True, setup, equal, _named(config), keys))
 
     record = staticmethod(record)
 
@@ -208,6 +208,16 @@ def _callable(value: object, name: str) -> None:
             f"optbench: {name} must be a callable, received {value!r}; wrap the work in a function or lambda",
             pytrace=False,
         )
+
+
+def _named(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    if config is not None and not isinstance(config, Mapping):
+        pytest.fail(
+            f"optbench: config must be a mapping of names to values, received {config!r}; "
+            "write config={'workers': 8}",
+            pytrace=False,
+        )
+    return dict(config or {})
 
 
 def _candidates(optimized: ArmLike | Mapping[str, ArmLike]) -> dict[str, ArmLike]:

@@ -25,6 +25,12 @@ from plugin_bench import FASTER, UNCHANGED, Bench
         ("optbench.compare(baseline=3, optimized=fast)", "*baseline must be a callable, received 3*"),
         ("optbench.compare(baseline=fast, optimized=None)", "*optimized must be a callable, received None*"),
         ("optbench.compare(baseline=fast, optimized={})", "*at least one candidate, received {}*"),
+        ("optbench.compare(baseline=fast, optimized=fast, config=[1])", "*config must be a mapping*received [[]1]*"),
+        ("optbench.measure(fast, config=7)", "*config must be a mapping*received 7*"),
+        (
+            "optbench.compare(baseline=fast, optimized=fast, rank='first')",
+            "*rank: must be a whole number, received 'first'*",
+        ),
         ("optbench.compare(baseline=fast, optimized={'baseline': fast})", "*other than 'baseline'*"),
         (
             "optbench.compare(baseline=fast, optimized=fast, trails=12)",
