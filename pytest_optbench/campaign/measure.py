@@ -200,6 +200,8 @@ def _contents(folder: Path) -> dict[Path, str]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         if path.name != "index.json":
+            # Somebody else's file that cannot be read must not end the campaign. One of this attempt cannot hide
+            # here: a decision that cannot be read is a decision that was not made, and the attempt has failed.
             with suppress(StoreError):
                 found[path] = hashlib.sha256(read(path)).hexdigest()
     return found

@@ -163,6 +163,8 @@ def _trend(chosen: argparse.Namespace, history: History, out: TextIO) -> int:
 def _export(
     chosen: argparse.Namespace, location: Location, history: History, out: TextIO, err: TextIO
 ) -> int:
+    from ..store.errors import StoreError
+
     records = _selected(chosen, history)
     if chosen.output is None:
         return _write_export(chosen, location, records, out, err)

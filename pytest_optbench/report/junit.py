@@ -6,7 +6,12 @@ the file, once it is written: pytest has no other way to a test case that is ove
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -65,6 +70,26 @@ def corrected(xml: bytes, docs: Sequence[Doc], *, failed: bool) -> bytes:
                 suite.set("failures", str(int(suite.get("failures", "0")) + 1))
     found: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return found
+
+
+def replace(path: Path, xml: bytes) -> None:
+    """Put ``xml`` in the place of the file ``path``, whole or not at all, with the file's mode; raises `OSError`.
+
+    A link stays one: what it leads to is replaced.
+    """
+    target = path.resolve()
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(xml)
+            os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(name, target)  # noqa: PTH105 - both are names already
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
 
 
 def _correct_properties(case: ElementTree.Element, final: Mapping[str, Doc]) -> list[str]:

@@ -216,6 +216,7 @@ def test_usage_errors(history: Location, capsys: pytest.CaptureFixture[str]) -> 
     assert status == 1
     assert "--pairs is for --format csv" in err
     assert "begins with the first run" in call("list", Path(history.base) / "nowhere")[2]
+    write_run(history, [decision()])
     assert (
         "cannot be written: No such file" in call("export", history.base, "--output", "no/such/file.csv")[2]
     )

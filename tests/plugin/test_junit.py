@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import stat
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from plugin_bench import ARMS, Bench
+
+from pytest_optbench.report.junit import replace
 
 # Each gain alone is shown with p = 0.02 < 0.025, two of them among each other are not: Holm makes it 0.04.
 JUST_SHOWN = """
@@ -108,3 +114,37 @@ def test_what_holds_in_the_end_is_left_alone(bench: Bench) -> None:
     suite = suite_of(bench)
     assert suite.get("failures") == "0"
     assert [said(case, "verdict") for case in suite.iter("testcase")] == [["ACCEPT"], ["ACCEPT"]]
+
+
+def test_the_correction_keeps_the_file_that_is_there(tmp_path: Path) -> None:
+    """The new file takes the place of the old one whole, with its mode, also behind a link; nothing else stays."""
+    (tmp_path / "real").mkdir()
+    file, link = tmp_path / "real" / "junit.xml", tmp_path / "junit.xml"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    before = file.stat().st_ino
+    replace(link, b"new")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"new", 0o640)
+    assert file.stat().st_ino != before  # a reader of the old one is not disturbed
+    assert link.is_symlink()
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_correction_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """Where the system takes no more bytes the old file is whole and no other is left."""
+    (tmp_path / "junit.xml").write_bytes(b"old")
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from pytest_optbench.report.junit import replace\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n    replace(Path('junit.xml'), b'x' * 10000)\n"
+        "except OSError as error:\n    print(error.strerror)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "File too large\n"
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("junit.xml", b"old")]
