@@ -39,7 +39,9 @@ def description(keys: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``keys`` say of the benchmark, ``expected`` as a fraction of time saved; raises `OptionError`."""
     found = {key: keys[key] for key in DESCRIPTION_KEYS if keys.get(key) is not None}
     if "rank" in found and (isinstance(found["rank"], bool) or not isinstance(found["rank"], int)):
-        raise OptionError(f"rank: must be a whole number, received {found['rank']!r}; write rank=1 for the first")
+        raise OptionError(
+            f"rank: must be a whole number, received {found['rank']!r}; write rank=1 for the first"
+        )
     if "expected" in found:
         try:
             found["expected"] = parse_time_saved(found["expected"])

@@ -25,7 +25,10 @@ from plugin_bench import FASTER, UNCHANGED, Bench
         ("optbench.compare(baseline=3, optimized=fast)", "*baseline must be a callable, received 3*"),
         ("optbench.compare(baseline=fast, optimized=None)", "*optimized must be a callable, received None*"),
         ("optbench.compare(baseline=fast, optimized={})", "*at least one candidate, received {}*"),
-        ("optbench.compare(baseline=fast, optimized=fast, config=[1])", "*config must be a mapping*received [[]1]*"),
+        (
+            "optbench.compare(baseline=fast, optimized=fast, config=[1])",
+            "*config must be a mapping*received [[]1]*",
+        ),
         ("optbench.measure(fast, config=7)", "*config must be a mapping*received 7*"),
         (
             "optbench.compare(baseline=fast, optimized=fast, rank='first')",
