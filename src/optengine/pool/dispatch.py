@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 PREFETCH_S = 0.001
 PREFETCH_CHUNKS = 32
-CHUNK_BYTES = 8 << 20
+# A worker starts on a chunk once all of it is copied: small enough to begin soon, large enough to hide the waking.
+CHUNK_BYTES = 2 << 20
+# Short tasks on large arguments queue only so many bytes: memory used again soon is still in the cache.
+PREFETCH_BYTES = 8 << 20
+# Behind an argument larger than this the next would find no room in the inbox, and travel slowly.
+PREFETCH_BYTES_MAX = 24 << 20
+PUSH_BYTES = 1 << 18
 STEAL_AFTER_S = 0.01
 DURABLE_ABOVE_S = 0.0001
 
@@ -54,17 +60,19 @@ class Dispatcher:
     def push(self) -> None:
         """Write what was posted; what a socket does not take now goes when it has room."""
         for worker in self._pool.workers:
-            if not worker.unsent:
-                continue
-            blocked = not worker.push()
-            descriptor = worker.channel.fileno()
-            if blocked != (descriptor in self._blocked) and worker.lost_at is None:
-                if blocked:
-                    self._blocked.add(descriptor)
-                    self._pool.poller.modify(descriptor, select.POLLIN | select.POLLOUT)
-                else:
-                    self._blocked.discard(descriptor)
-                    self._pool.poller.modify(descriptor, select.POLLIN)
+            if worker.unsent:
+                self._push(worker)
+
+    def _push(self, worker: WorkerHandle) -> None:
+        blocked = not worker.push()
+        descriptor = worker.channel.fileno()
+        if blocked != (descriptor in self._blocked) and worker.lost_at is None:
+            if blocked:
+                self._blocked.add(descriptor)
+                self._pool.poller.modify(descriptor, select.POLLIN | select.POLLOUT)
+            else:
+                self._blocked.discard(descriptor)
+                self._pool.poller.modify(descriptor, select.POLLIN)
 
     def forget(self, worker: WorkerHandle) -> None:
         """The worker's socket is about to go."""
@@ -130,9 +138,10 @@ class Dispatcher:
         if seconds is None or batch.task_time.observations < 2 or worker.revoking or worker.robbed:
             return False
         inflight = worker.inflight
+        ahead = sum(flight.volume for flight in inflight)
         if len(inflight) == 1:
-            return seconds < TARGET_S
-        if len(inflight) >= PREFETCH_CHUNKS:
+            return seconds < TARGET_S and ahead < PREFETCH_BYTES_MAX
+        if len(inflight) >= PREFETCH_CHUNKS or ahead >= PREFETCH_BYTES:
             return False
         return sum(flight.left for flight in inflight) * seconds < PREFETCH_S
 
@@ -143,7 +152,7 @@ class Dispatcher:
     ) -> None:
         if batch.call not in worker.calls and not self._define(worker, batch):
             return
-        indices, items = self._packed(worker, batch, indices)
+        indices, items, volume = self._packed(worker, batch, indices)
         if not indices or batch.over:
             for item in items:  # a failure while packing may have ended the batch
                 if type(item) is Payload:
@@ -151,12 +160,14 @@ class Dispatcher:
                         worker.inbox.free(offset)
             self._pool.batch_landed(batch)
             return
-        flight = InFlight(self._next_chunk, batch, indices, alone)
+        flight = InFlight(self._next_chunk, batch, indices, alone, volume=volume)
         self._next_chunk += 1
         freed = tuple(worker.freed)
         worker.freed.clear()
         timed = batch.timeout_s is not None
         worker.post(Chunk(flight.chunk, batch.call, timed, self._durable(batch), items, freed))
+        if volume >= PUSH_BYTES:
+            self._push(worker)  # it works on this while more is copied, for itself and for others
         worker.inflight.append(flight)
         worker.fed_at = now
         worker.sent_tasks += len(indices)
@@ -197,14 +208,14 @@ class Dispatcher:
 
     def _packed(
         self, worker: WorkerHandle, batch: Batch, indices: Sequence[int]
-    ) -> tuple[Sequence[int], Sequence[object]]:
-        """Items ready to send.
+    ) -> tuple[Sequence[int], Sequence[object], int]:
+        """Items ready to send, and their bytes.
 
         Those that cannot be pickled fail here; those beyond ``CHUNK_BYTES`` go back.
         """
         items = batch.items(indices)
         if isinstance(items, range) or set(map(type, items)) <= ATOMS:
-            return indices, items
+            return indices, items, 0
         sent: list[int] = []
         ready: list[object] = []
         volume = 0
@@ -229,7 +240,7 @@ class Dispatcher:
             if volume >= CHUNK_BYTES:
                 batch.put_back(indices[position + 1 :])
                 break
-        return sent if len(sent) < len(indices) else indices, ready
+        return sent if len(sent) < len(indices) else indices, ready, volume
 
     # ---- taking work back
 

@@ -34,13 +34,17 @@ _STACK_BYTES = 1 << 16
 
 @dataclass
 class InFlight:
-    """A chunk on its way: task ``indices`` of ``batch``; the first ``done`` are answered. ``alone``: isolated."""
+    """A chunk on its way: task ``indices`` of ``batch``; the first ``done`` are answered.
+
+    ``alone``: isolated. ``volume``: bytes its arguments take.
+    """
 
     chunk: int
     batch: Batch
     indices: Sequence[int]
     alone: bool = False
     done: int = 0
+    volume: int = 0
 
     @property
     def left(self) -> int:

@@ -71,12 +71,12 @@ class RegionWriter:
         if offset is None:
             return None
         first, end = offset // _PAGE, -(-(offset + view.nbytes) // _PAGE)
+        cold = self._warm.find(0, first, end)
+        warm_bytes = 0 if self._mapping is None else view.nbytes if cold < 0 else (cold - first) * _PAGE
         try:
-            if self._mapping is not None and self._warm.find(0, first, end) < 0:
-                self._copy(view, offset)
-            else:
-                self._write(view, offset)
-                self._warm[first:end] = b"\1" * (end - first)
+            self._copy(view[:warm_bytes], offset)
+            self._write(view[warm_bytes:], offset + warm_bytes)
+            self._warm[first:end] = b"\1" * (end - first)
         except OSError:
             self.free(offset)
             return None
@@ -89,10 +89,9 @@ class RegionWriter:
             self._mapping = None
 
     def _copy(self, view: memoryview, offset: int) -> None:
-        assert self._mapping is not None
         for start in range(0, view.nbytes, _PIECE):
             piece = view[start : start + _PIECE]
-            self._mapping[offset + start : offset + start + piece.nbytes] = piece
+            self._mapping[offset + start : offset + start + piece.nbytes] = piece  # type: ignore[index]
 
     def _write(self, view: memoryview, offset: int) -> None:
         done = 0

@@ -105,6 +105,16 @@ def keep_and_sum(array):
     return [float(kept[0]) for kept in KEPT]
 
 
+def keep_and_check(_):
+    """The value every kept array holds throughout."""
+    assert all((kept == kept[0]).all() for kept in KEPT)
+    return [float(kept[0]) for kept in KEPT]
+
+
+def corner(array):
+    return float(array[0] + array[-1])
+
+
 def big_result(number):
     return np.full(100_000, float(number))
 

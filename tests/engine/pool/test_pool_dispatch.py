@@ -74,6 +74,26 @@ def test_large_chunks_are_cut_by_volume(pair):
     ]
 
 
+def test_arguments_of_many_megabytes_do_not_queue_up(pair):
+    """Short tasks on 16 MB arrays wait for room in the inbox instead of filling it, batch after batch."""
+    arrays = [np.full(2 << 20, float(number)) for number in range(8)]
+    for _ in range(3):
+        assert pair.run_batch(tasks.corner, arrays) == [2.0 * number for number in range(8)]
+    for worker in pair._supervisor.workers:
+        assert worker.inbox._size <= 48 << 20
+
+
+def test_kept_arguments_stay_as_they_are_while_memory_is_used_again():
+    """Large arrays a task keeps are unchanged after batches that reuse the memory of those it did not keep."""
+    with PersistentWorkerPool(1) as pool:
+        for number in range(3):
+            pool.run_batch(tasks.total, [np.full(131_072, -1.0)] * 20)
+            kept = pool.run_batch(tasks.keep_and_sum, [np.full(131_072, float(number))])[0]
+        pool.run_batch(tasks.total, [np.full(131_072, -1.0)] * 20)
+        assert kept == [0.0, 1.0, 2.0]
+        assert pool.run_batch(tasks.keep_and_check, [None]) == [[0.0, 1.0, 2.0]]
+
+
 def test_memory_of_arguments_taken_back_is_used_again(pair):
     """Arrays stolen from a busy worker, batch after batch, do not fill its inbox."""
     arrays = [np.full(131_072, float(number)) for number in range(8)]
