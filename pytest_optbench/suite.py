@@ -111,7 +111,9 @@ class Suite:
         try:
             if not path.is_file():  # reading a pipe or a terminal would never end
                 raise StoreError("it is no regular file")
-            junit.replace(path, junit.corrected(path.read_bytes(), self._demoted, failed=bool(self._failures)))
+            junit.replace(
+                path, junit.corrected(path.read_bytes(), self._demoted, failed=bool(self._failures))
+            )
         except (StoreError, OSError) as error:
             titles = ", ".join(str(document["title"]) for document in self._demoted)
             self._errors.append(

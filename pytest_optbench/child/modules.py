@@ -8,13 +8,16 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from ..measure.channel import UNREADABLE
+
 _hashes: dict[str, str] = {}
 
 
 def imported(trees: Collection[Path], names: Collection[str]) -> dict[str, list[str]]:
     """Return file and SHA-256 of every module below one of ``trees``, or whose top-level name is in ``names``.
 
-    Files are absolute, with links resolved. Modules without a file of their own are left out.
+    Files are absolute, with links resolved. Modules without a file of their own are left out. A file that cannot be
+    read any more, not even by whatever loaded the module (from an archive), has the hash `UNREADABLE`.
     """
     if not trees and not names:
         return {}
@@ -26,16 +29,18 @@ def imported(trees: Collection[Path], names: Collection[str]) -> dict[str, list[
             continue
         file = os.path.realpath(given)
         if name.partition(".")[0] in names or any(file.startswith(root) for root in roots):
-            digest = _sha256(file)
-            if digest is not None:
-                found[name] = [file, digest]
+            found[name] = [file, _sha256(file, given, module)]
     return found
 
 
-def _sha256(file: str) -> str | None:
+def _sha256(file: str, given: str, module: object) -> str:
     if file not in _hashes:
         try:
-            _hashes[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            data = Path(file).read_bytes()
         except OSError:
-            return None
+            try:
+                data = module.__loader__.get_data(given)  # type: ignore[attr-defined]
+            except (AttributeError, OSError):
+                return UNREADABLE
+        _hashes[file] = hashlib.sha256(data).hexdigest()
     return _hashes[file]

@@ -33,6 +33,9 @@ TEMP: Final = "OPTBENCH_CHILD_TEMP"
 PADDING: Final = "OPTBENCH_PADDING"
 STACK: Final = "OPTBENCH_CHILD_STACK"
 
+UNREADABLE: Final = "unreadable"
+"""What a child says instead of the SHA-256 of a file it cannot read: equal to no other, not even to itself."""
+
 
 class ChannelClosed(Exception):
     """The other end is gone."""

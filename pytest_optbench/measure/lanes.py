@@ -38,7 +38,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Module:
-    """An imported module: its file as an absolute path, and the SHA-256 of that file."""
+    """An imported module: its file as an absolute path, and the SHA-256 of that file, or `channel.UNREADABLE`."""
 
     file: str
     sha256: str

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..measure.channel import UNREADABLE
 from .errors import IdentityError
 from .identity import Foreign, Identity
 from .overlay import Overlay
@@ -45,13 +46,20 @@ class Code:
 def code_of(found: Identity, overlay: Overlay, side: str) -> Code:
     """Return the project's code in ``found``, tests left out.
 
-    Raises `IdentityError` when a module of the project came from anywhere but the side's own tree.
+    Raises `IdentityError` when a module of the project came from anywhere but the side's own tree, or its file cannot
+    be read: nobody could say whether it is the same on both sides.
     """
     if found.foreign:
         raise IdentityError(_foreign(found.foreign, side))
     files = {
         name: sha for name, sha in found.files.items() if not overlay.covers(name) and not _is_conftest(name)
     }
+    unreadable = sorted(name for name, sha in files.items() if sha == UNREADABLE)
+    if unreadable:
+        raise IdentityError(
+            f"the files of imported modules must stay readable, but in the {side} tree {_some(unreadable)} cannot be "
+            "read; keep them until the run is over, or give permission to read them"
+        )
     packages = {
         package
         for module, file in found.modules.items()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shlex
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any, Final
 _SHELL: Final = "/bin/sh"
 _OPERATORS: Final = "|&;<>"
 _LARGEST_HASHED: Final = 64 * 2**20
+_NO_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""What the system says of a word that names no file."""
 
 
 class CommandError(ValueError):
@@ -63,17 +67,27 @@ class Command:
         )
 
     def code(self, cwd: Path) -> dict[str, Any]:
-        """Return name and SHA-256 of the program and of every argument that is a file, in one digest."""
+        """Return name and SHA-256 of the program and of every argument that is a file, in one digest.
+
+        The digest is None, unknown, when one of the files cannot be read or has more than 64 MiB: it would not tell
+        that file's versions apart.
+        """
         digest = hashlib.sha256()
+        unknown = False
         for word in (self.program, *self.words[1:]):
             path = Path(cwd, word)
             try:
-                if path.is_file() and path.stat().st_size <= _LARGEST_HASHED:
-                    digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except (OSError, ValueError):
-                continue
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    unknown |= found.st_size > _LARGEST_HASHED
+                    digest.update(b"" if unknown else hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                unknown |= error.errno not in _NO_FILE
+            except ValueError:
+                pass  # what the system would not take for a path is none
             digest.update(b"\0" if path == Path(self.program) else word.encode("utf-8", "surrogateescape"))
-        return {"name": self.shown, "file": None, "line": None, "sha256": digest.hexdigest()}
+        sha256 = None if unknown else digest.hexdigest()
+        return {"name": self.shown, "file": None, "line": None, "sha256": sha256}
 
 
 def _program(word: str, cwd: Path, text: str) -> str:

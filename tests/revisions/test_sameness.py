@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_optbench.measure.channel import UNREADABLE
 from pytest_optbench.revisions.errors import IdentityError
 from pytest_optbench.revisions.identity import Foreign, Identity, identity, project_names
 from pytest_optbench.revisions.overlay import Overlay
@@ -169,6 +170,16 @@ def test_foreign_code_is_an_error(other: bool, words: str) -> None:
     found = Identity({}, {}, (Foreign("pkg.work", "somewhere/pkg/work.py", other=other),))
     with pytest.raises(IdentityError, match=f"baseline side.*'pkg.work' came from {words}"):
         code_of(found, TESTS, "baseline")
+
+
+def test_code_that_cannot_be_read_is_an_error() -> None:
+    """A file whose content is not known is named; among tests, which are the same on both sides, it does not matter."""
+    found = Identity({"src/pkg/work.py": UNREADABLE, "tests/test_work.py": UNREADABLE}, {}, ())
+    with pytest.raises(
+        IdentityError, match=r"in the baseline tree src/pkg/work\.py cannot be read; keep them until"
+    ):
+        code_of(found, TESTS, "baseline")
+    assert code_of(Identity({"tests/test_work.py": UNREADABLE}, {}, ()), TESTS, "baseline").files == {}
 
 
 def test_code_that_changes_meanwhile_is_an_error() -> None:

@@ -294,6 +294,21 @@ def test_documents_show_no_folders(tmp_path: Path) -> None:
     assert command.code(tmp_path)["sha256"] != before
 
 
+def test_a_file_that_cannot_be_read_makes_the_code_unknown(tmp_path: Path) -> None:
+    """No digest stands for a command whose file has no readable content; words too long for a path are just words."""
+    unreadable = Command.parse(
+        "true /proc/self/mem", tmp_path
+    )  # a regular file whose first byte nobody can read
+    assert unreadable.code(tmp_path)["sha256"] is None
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 2**26 + 1)
+    assert Command.parse("true large", tmp_path).code(tmp_path)["sha256"] is None
+    one, two = (
+        Command.parse(f"true -c {'x' * 5000}{end}", tmp_path).code(tmp_path)["sha256"] for end in "12"
+    )
+    assert None is not one != two is not None
+
+
 def test_wrong_usage(optbench: Run) -> None:
     """Options are checked before anything runs; trials below ten need --quick."""
     assert optbench("--baseline=true", "--optimized=true", "--trials=3")[0] == 2
