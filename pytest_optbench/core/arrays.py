@@ -30,6 +30,14 @@ def as_rows(values: ArrayLike) -> FloatArray:
     return array
 
 
+def median(values: ArrayLike) -> Any:
+    """Return the median along the last axis, NaN where a value is NaN: `np.median`, which loads `numpy.ma` first."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    n = ordered.shape[-1]
+    middle = (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2.0
+    return np.where(np.isnan(ordered[..., -1]), np.nan, middle)
+
+
 def scalar(values: Any) -> float:
     """Return the only element of a one-row result as a plain float."""
     return float(np.asarray(values).reshape(-1)[0])

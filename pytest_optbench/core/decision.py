@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_optbench.core.arrays import FloatArray, scalar
+from pytest_optbench.core.arrays import FloatArray, median, scalar
 from pytest_optbench.core.blocking import blocking_reasons, outside_reasons, too_coarse
 from pytest_optbench.core.companions import COMPANION_ALPHA, Companions, companions_of
 from pytest_optbench.core.control import Control, aa_control, control_findings
@@ -279,7 +279,7 @@ def _arm(seconds: FloatArray) -> ArmSummary:
         return ArmSummary(math.nan, math.nan, math.nan, math.nan, 0)
     with np.errstate(invalid="ignore", over="ignore"):  # unusable times are shown as they are
         sd = float(seconds.std(ddof=1)) if n > 1 else math.nan
-        return ArmSummary(float(seconds.mean()), sd, float(np.median(seconds)), float(seconds.min()), n)
+        return ArmSummary(float(seconds.mean()), sd, float(median(seconds)), float(seconds.min()), n)
 
 
 def _sequential_p(schedule: Schedule, looks: tuple[LookResult, ...]) -> float:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pytest_optbench.core.arrays import FloatArray, scalar
+from pytest_optbench.core.arrays import FloatArray, median, scalar
 from pytest_optbench.core.distributions import binomial_upper, kendall, normal_upper, t_upper
 from pytest_optbench.core.estimate import Estimate, LeastSquares, TotalTime
 from pytest_optbench.core.findings import Finding
@@ -77,7 +77,7 @@ def order_effect(fit: LeastSquares) -> tuple[float, float]:
 
 def tied_share(values: FloatArray) -> float:
     """Return the share of values that repeat an earlier one, 0..1."""
-    return 1.0 - len(np.unique(values)) / len(values) if len(values) else 0.0
+    return 1.0 - len(set(values.tolist())) / len(values) if len(values) else 0.0
 
 
 def split_distance(values: FloatArray) -> float:
@@ -159,8 +159,8 @@ def _order_effect(fit: LeastSquares) -> Finding | None:
 
 
 def _outliers(residuals: FloatArray) -> list[Finding]:
-    centred = np.abs(residuals - np.median(residuals))
-    deviation = 1.4826 * float(np.median(centred))
+    centred = np.abs(residuals - median(residuals))
+    deviation = 1.4826 * float(median(centred))
     if deviation <= 0.0:
         return []
     hit = centred > OUTLIER_AT * deviation

@@ -19,6 +19,7 @@ Worked number: P(T > 2.306004135) = 0.025 for df = 8.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
@@ -279,7 +280,7 @@ def kendall(values: FloatArray) -> tuple[float, float]:
     upper = np.triu_indices(n, 1)
     signs = np.sign(values[upper[1]] - values[upper[0]])
     total = n * (n - 1) // 2
-    _, counts = np.unique(values, return_counts=True)
+    counts = np.array(list(Counter(values.tolist()).values()))
     tied = int((counts * (counts - 1) // 2).sum())
     if n < 3 or tied == total:
         return 0.0, 1.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pytest_optbench.core.arrays import BoolArray, FloatArray, as_rows
+from pytest_optbench.core.arrays import BoolArray, FloatArray, as_rows, median
 from pytest_optbench.core.distributions import normal_critical, t_critical
 
 HUBER_K = 1.5
@@ -92,7 +92,7 @@ def _checked(log_ratio: ArrayLike, order: ArrayLike) -> tuple[FloatArray, FloatA
     if x.shape != d.shape:
         x = np.broadcast_to(x, d.shape)
     if not np.all(np.abs(x) == 1.0):
-        raise ValueError(f"order must be +1 or -1 for every pair, got {np.unique(x).tolist()!r}")
+        raise ValueError(f"order must be +1 or -1 for every pair, got {sorted(set(x.ravel().tolist()))!r}")
     first = (x > 0).sum(1)
     if d.shape[1] < 4 or first.min() < 2 or (d.shape[1] - first).min() < 2:
         raise ValueError(
@@ -143,7 +143,7 @@ def huber(log_ratio: ArrayLike, order: ArrayLike) -> Estimate:
     order_effect = np.empty(len(d))
     weights = np.empty(d.shape)
     counts = (x > 0).sum(1)
-    for count in np.unique(counts):  # rows with equally many baseline-first pairs are fitted together
+    for count in set(counts.tolist()):  # rows with equally many baseline-first pairs are fitted together
         rows = np.flatnonzero(counts == count)
         theta[rows], se[rows], order_effect[rows], weights[rows] = _fit(d[rows], x[rows], int(count))
     return Estimate(theta, se, order_effect, weights, d.shape[1] - 2)
@@ -154,7 +154,7 @@ def _fit(d: FloatArray, x: FloatArray, count: int) -> tuple[FloatArray, FloatArr
     grouped = np.take_along_axis(d, np.argsort(-x, axis=1, kind="stable"), 1)
     baseline_first, optimized_first = grouped[:, :count], grouped[:, count:]
     scale = _scale(baseline_first, optimized_first)
-    first, second = np.median(baseline_first, 1), np.median(optimized_first, 1)
+    first, second = median(baseline_first), median(optimized_first)
     theta, pi = 0.5 * (first + second), 0.5 * (first - second)
     active = np.arange(len(d))
     for _ in range(_MAX_ITERATIONS):

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pytest_optbench.core.arrays import FloatArray
+from pytest_optbench.core.arrays import FloatArray, median
 from pytest_optbench.core.orders import micro_orders
 
 Run: TypeAlias = tuple[int, float, float]
@@ -37,7 +37,7 @@ def trial_log_ratio(runs: Sequence[Run]) -> float:
     if not all(_usable(a) and _usable(b) for _, a, b in runs):
         return math.nan
     sides = [[math.log(b) - math.log(a) for x, a, b in runs if x == side] for side in (1, -1)]
-    medians = [float(np.median(side)) for side in sides if side]
+    medians = [float(median(side)) for side in sides if side]
     return sum(medians) / len(medians)
 
 

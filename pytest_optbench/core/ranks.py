@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pytest_optbench.core.arrays import FloatArray, as_rows
+from pytest_optbench.core.arrays import FloatArray, as_rows, median
 from pytest_optbench.core.distributions import normal_critical, normal_upper
 
 CROSSOVER = "crossover Mann-Whitney (Hodges-Lehmann)"
@@ -89,7 +89,7 @@ def _result(
     smaller = min(statistic, 2.0 * mean - statistic)
     p = min(1.0, 2.0 * float(_lower_tail(shares, np.array([smaller]), mean, sd)[0]))
     low, high = (float(ordered[k - 1]), float(ordered[len(ordered) - k])) if k else (-math.inf, math.inf)
-    return RankTest(statistic, p, float(np.median(ordered)), low, high)
+    return RankTest(statistic, p, float(median(ordered)), low, high)
 
 
 def mann_whitney(first: ArrayLike, second: ArrayLike, alpha: float = 0.05) -> RankTest:
@@ -130,7 +130,7 @@ def crossover_below(
     n = d.shape[1]
     counts = (x > 0).sum(1)
     p, least = np.ones(len(d)), np.ones(len(d))
-    for count in np.unique(counts):
+    for count in set(counts.tolist()):
         rows = np.flatnonzero(counts == count)
         m = int(count)
         if m in (0, n):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_optbench.core.arrays import FloatArray
+from pytest_optbench.core.arrays import FloatArray, median
 from pytest_optbench.core.classic import TTest, welch_t
 from pytest_optbench.core.distributions import t_critical, t_upper
 from pytest_optbench.core.effect import Effect, effect_of
@@ -70,7 +70,7 @@ class Side:
             one,
             float(array.mean()),
             sd,
-            float(np.median(array)),
+            float(median(array)),
             float(array.min()),
             len(array),
         )

@@ -21,6 +21,8 @@ from typing import Final
 
 import numpy as np
 
+from ..core.arrays import median
+
 PILOT_ROUNDS: Final = 12
 FEWEST: Final = 10
 TRIAL_SPREAD: Final = 0.02
@@ -43,7 +45,7 @@ def spread(log_ratios: Sequence[float]) -> Spread:
     values = np.asarray(log_ratios, dtype=float)
     if not len(values) or not np.isfinite(values).all():
         return Spread(math.inf, math.inf)
-    return Spread(_MAD * float(np.median(np.abs(values - np.median(values)))), float(np.std(values)))
+    return Spread(_MAD * float(median(np.abs(values - median(values)))), float(np.std(values)))
 
 
 def enough_micro_pairs(one: Spread, most: int) -> int:

@@ -7,7 +7,6 @@ where the first one did.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import hashlib
 import os
@@ -185,10 +184,15 @@ def _digest(state: object) -> str:
     return hashlib.sha256(repr(state).encode()).hexdigest()
 
 
-def _read_policy() -> type:
+def _read_policy() -> type | None:
+    """Return the class of the event loop policy; None for asyncio's own, the one of a process without asyncio too."""
+    asyncio = sys.modules.get("asyncio")  # loading it takes longer than a decision
+    if asyncio is None:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.14 says it will go
-        return type(asyncio.get_event_loop_policy())
+        policy = type(asyncio.get_event_loop_policy())
+        return None if policy is asyncio.DefaultEventLoopPolicy else policy
 
 
 def _restore_list(target: list[Any]) -> Callable[[Iterable[Any]], None]:

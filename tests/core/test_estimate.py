@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_data import BASELINE, CLEAN, ORDER
 
+from pytest_optbench.core.arrays import median
 from pytest_optbench.core.estimate import huber, least_squares, total_time
 
 
@@ -161,3 +162,12 @@ def test_total_time_without_a_baseline():
     """A baseline drowned in noise leaves the interval open."""
     total = total_time([1e-3, 5.0, 1e-3, 1e-3], [1.0, 1.0, 1.0, 1.0])
     assert (total.low[0], total.high[0]) == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10])
+def test_median_is_numpys(n: int) -> None:
+    """Row by row exactly numpy's median, NaN where a value is NaN."""
+    rows = np.random.default_rng(n).normal(size=(200, n))
+    rows[0, 0] = np.nan
+    np.testing.assert_array_equal(median(rows), np.median(rows, axis=1))
+    assert float(median(rows[1])) == np.median(rows[1])
