@@ -65,7 +65,8 @@ def permuted(record: Record) -> str:
             "",
             _WHAT.format(slower=record["slower"]),
             "",
-            f"{suites} suites of {record['benchmarks']} benchmarks and {record['pairs']} pairs, {loaded}, "
+            f"{suites} suite{'' if suites == 1 else 's'} of {record['benchmarks']} benchmarks and "
+            f"{record['pairs']} pairs, {loaded}, "
             f"{median(record['suite_s']).show(digits=0)} each; recorded {'; '.join(record['recorded on'])}.",
             "",
             f"```text\n{record['command']}\n```\n\n{facts}\n- seconds: {record['seconds']:.0f}\n",
