@@ -21,15 +21,14 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from benchmarks.statistics import bars, trace
+from benchmarks.statistics import bars, trace, trace_bars
+from benchmarks.statistics.bar import Bar
 from benchmarks.statistics.noise_models import BY_NAME, MODELS
 
 SHOWN = (-0.05, 0.0, 0.03, 0.049, 0.06, 0.08, 0.10, 0.20)
 
 
-def measured_bars(
-    replications: int, seed: int, slots: np.ndarray | None
-) -> tuple[bars.Study, list[bars.Bar]]:
+def measured_bars(replications: int, seed: int, slots: np.ndarray | None) -> tuple[bars.Study, list[Bar]]:
     """Return the study of the sequential rule and every bar; without a trace its bars are left out."""
     result = bars.study(replications, seed)
     rows = [
@@ -45,7 +44,7 @@ def measured_bars(
         *bars.control_alarms(min(replications, 1000), seed),
     ]
     if slots is not None:
-        rows += bars.on_trace(slots, min(replications, 4000), seed)
+        rows += trace_bars.on_trace(slots, min(replications, 4000), seed)
     return result, sorted(rows, key=lambda row: (row.number == "-", row.number.zfill(2)))
 
 
@@ -64,9 +63,7 @@ def limits(result: bars.Study) -> list[str]:
     return lines
 
 
-def markdown(
-    result: bars.Study, rows: Sequence[bars.Bar], facts: dict[str, str], slots: np.ndarray | None
-) -> str:
+def markdown(result: bars.Study, rows: Sequence[Bar], facts: dict[str, str], slots: np.ndarray | None) -> str:
     """Return the report."""
     mark = {True: "pass", False: "**FAIL**", None: "n/a"}
     lines = ["# Error rates of the decision rule, simulated", ""]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.statistics import bars, trace
+from benchmarks.statistics import bars, trace, trace_bars
 from benchmarks.statistics.noise_models import BY_NAME, LIMITS, MODELS, draw, random_orders
 from pytest_optbench.core.sequential import LOOKS
 
@@ -99,7 +99,7 @@ def test_micro_pairs_beat_blocks_on_a_noisy_trace():
     slots = np.zeros(60_000)
     for i in range(1, len(slots)):
         slots[i] = 0.998 * slots[i - 1] + 0.01 * rng.standard_normal()
-    rows = bars.on_trace(slots + 0.01 * rng.standard_normal(len(slots)), 300, SEED)
+    rows = trace_bars.on_trace(slots + 0.01 * rng.standard_normal(len(slots)), 300, SEED)
     assert failed(rows) == []
     assert [row.passed for row in rows if row.number == "7"] == [True]
 
@@ -107,7 +107,7 @@ def test_micro_pairs_beat_blocks_on_a_noisy_trace():
 def test_a_quiet_trace_shows_nothing():
     """On a trace without machine noise the comparison says so instead of failing."""
     slots = 0.01 * np.random.default_rng(4).standard_normal(20_000)
-    rows = {(row.number, row.name): row for row in bars.on_trace(slots, 200, SEED)}
+    rows = {(row.number, row.name): row for row in trace_bars.on_trace(slots, 200, SEED)}
     quiet = rows["7", "width of micro-pair interval, k = 20"]
     assert quiet.passed is None
     assert quiet.achieved.endswith("trace too quiet to tell")
