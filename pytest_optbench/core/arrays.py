@@ -38,6 +38,20 @@ def median(values: ArrayLike) -> Any:
     return np.where(np.isnan(ordered[..., -1]), np.nan, middle)
 
 
+def quantile(values: FloatArray, share: float) -> FloatArray:
+    """Return the quantile along the last axis by linear interpolation, NaN where a value is NaN.
+
+    `np.quantile` to the last bit, which loads `numpy.ma` first; `share` in [0, 1).
+    """
+    last = values.shape[-1] - 1
+    below = int(last * share)
+    above = min(below + 1, last)
+    ordered = np.partition(values, sorted({below, above, last}), axis=-1)
+    low, high, weight = ordered[..., below], ordered[..., above], last * share - below
+    between = low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1.0 - weight)
+    return np.where(np.isnan(ordered[..., last]), np.nan, between)
+
+
 def scalar(values: Any) -> float:
     """Return the only element of a one-row result as a plain float."""
     return float(np.asarray(values).reshape(-1)[0])

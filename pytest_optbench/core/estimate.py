@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pytest_optbench.core.arrays import BoolArray, FloatArray, as_rows, median
+from pytest_optbench.core.arrays import BoolArray, FloatArray, as_rows, median, quantile
 from pytest_optbench.core.distributions import normal_critical, t_critical
 
 HUBER_K = 1.5
@@ -192,7 +192,7 @@ def _scale(baseline_first: FloatArray, optimized_first: FloatArray) -> FloatArra
         i, j = np.triu_indices(group.shape[1], 1)
         differences.append(np.abs(group[:, i] - group[:, j]))
         squares += ((group - group.mean(1, keepdims=True)) ** 2).sum(1)
-    spread = np.quantile(np.concatenate(differences, 1), SCALE_QUANTILE, axis=1) / _SCALE_UNIT
+    spread = quantile(np.concatenate(differences, 1), SCALE_QUANTILE) / _SCALE_UNIT
     deviation = np.sqrt(squares / (baseline_first.shape[1] + optimized_first.shape[1] - 2))
     # A coarse clock can make two thirds of the differences exactly zero: fall back to the plain deviation.
     scale: FloatArray = np.where(spread > 1e-9 * deviation, spread, np.maximum(deviation, 1e-15))

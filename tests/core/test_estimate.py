@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_data import BASELINE, CLEAN, ORDER
 
-from pytest_optbench.core.arrays import median
+from pytest_optbench.core.arrays import median, quantile
 from pytest_optbench.core.estimate import huber, least_squares, total_time
 
 
@@ -171,3 +171,12 @@ def test_median_is_numpys(n: int) -> None:
     rows[0, 0] = np.nan
     np.testing.assert_array_equal(median(rows), np.median(rows, axis=1))
     assert float(median(rows[1])) == np.median(rows[1])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20, 45, 380])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.66])
+def test_quantile_is_numpys(n: int, share: float) -> None:
+    """Row by row numpy's quantile to the last bit, NaN where a value is NaN."""
+    rows = np.random.default_rng(n).normal(size=(200, n))
+    rows[0, 0] = np.nan
+    np.testing.assert_array_equal(quantile(rows, share), np.quantile(rows, share, axis=1))
