@@ -139,6 +139,30 @@ def decision_fields() -> str:
     return _table(("field", "type", "meaning"), rows)
 
 
+def rules_scaling_table() -> str:
+    """Return the published speed-up of the rule validator by number of workers, or how to publish it."""
+    path = FOLDER.parent / "reports" / "figures" / "engine" / "rules_scaling.json"
+    if not path.exists():
+        return "Not published: `python -m benchmarks.engine.publish rules_scaling`, then `python docs/tables.py`."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    cpus = found["machine"]["usable_cpus"]
+    rows = [("one process", f"{found['sequential_s']:.2f} s", "1.00x", "", "", "")]
+    for row in found["rows"]:
+        beyond = f", more than the {cpus} CPUs" if row["workers"] > cpus else ""
+        rows.append(
+            (
+                f"{row['workers']}{beyond}",
+                f"{row['median_s']:.2f} s",
+                f"{row['speedup']:.2f}x",
+                f"{row['efficiency']:.0%}",
+                f"{row['overhead']:.1%}",
+                f"{row['peak_memory'] / 1e6:.0f} MB",
+            )
+        )
+    head = ("workers", "time", "against one process", "per worker", "overhead", "peak memory")
+    return f"{_table(head, rows)}\n\n([page](../reports/figures/engine/rules_scaling.md))"
+
+
 def _fields(
     schema: Mapping[str, Any], shared: Mapping[str, Any], prefix: str
 ) -> Iterator[tuple[str, str, str]]:
@@ -178,6 +202,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "command": commands_table,
     "fixture": fixture_methods,
     "decision": decision_fields,
+    "rules-scaling": rules_scaling_table,
 }
 
 

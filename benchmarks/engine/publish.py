@@ -48,17 +48,8 @@ MEASUREMENTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "rules_scaling": (
         "The rule validator with 1, 2, 4 and 8 workers",
         (
-            "-m",
-            "optengine",
-            "rules-bench",
-            "--mode",
-            "scaling",
-            "--scale",
-            "0.5",
-            "--runs",
-            "2",
-            "--output",
-            JSON,
+            *("-m", "optengine", "rules-bench", "--mode", "scaling"),
+            *("--workers", "1,2,4,8", "--runs", "3", "--output", JSON),
         ),
     ),
     "rules_endurance": (

@@ -76,7 +76,7 @@ def watching(found: list[str]) -> Iterator[None]:
     """While open, unrecorded accesses by this thread, and by threads that rules started, are appended to
     *found*."""
     thread = threading.get_ident()
-    before = frozenset(sys._current_frames())
+    before = _threads()
     stack = _watched.setdefault(thread, [])
     stack.append((found, before))
     try:
@@ -85,9 +85,17 @@ def watching(found: list[str]) -> Iterator[None]:
         stack.pop()
         if not stack:
             _watched.pop(thread, None)
-        now = set(sys._current_frames())
+        now = _threads()
         _rule_threads.intersection_update(now)
         _rule_threads.update(now - before)
+
+
+def _threads() -> frozenset[int]:
+    """Threads that run now. One that ``threading`` does not know counts as a rule's, which is the safe error.
+
+    Not ``sys._current_frames``: up to Python 3.11.7 the interpreter hangs when it collects garbage in there.
+    """
+    return frozenset(thread.ident for thread in threading.enumerate() if thread.ident is not None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ in the background, and a rule that ends the process ends it: only worker process
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -156,8 +157,7 @@ class Lanes:
         assert lane.current is not None
         rule, started = lane.current
         lane.given_up = True
-        frame = sys._current_frames().get(lane.thread.ident or 0) if lane.thread is not None else None
-        stack = "".join(traceback.format_stack(frame)[-8:]) if frame is not None else ""
+        stack = _stack_of(lane.thread)
         raw = timed_out(rule, self.limit(rule) or 0.0, time.monotonic() - started, stack)
         raw.worker = self._worker(lane)
         job.deliver(rule, raw)
@@ -208,3 +208,15 @@ class Lanes:
             lane.current = None
             raw.worker = self._worker(lane)
             job.deliver(rule, raw)
+
+
+def _stack_of(thread: threading.Thread | None) -> str:
+    """Where *thread* is, as text; empty when it has ended."""
+    collecting = gc.isenabled()
+    gc.disable()  # up to Python 3.11.7 the interpreter hangs when it collects garbage in _current_frames
+    try:
+        frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+    finally:
+        if collecting:
+            gc.enable()
+    return "".join(traceback.format_stack(frame)[-8:]) if frame is not None else ""

@@ -42,7 +42,7 @@ def make_rule(
         raise RulesUsageError(
             f"Rule {rule_id}: requires must be a sequence of ids; received the string {requires!r}."
         )
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         raise RulesUsageError(
             f"Rule {rule_id}: timeout must be above 0 seconds or None; received {timeout!r}."
         )

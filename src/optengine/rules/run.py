@@ -309,12 +309,18 @@ class Run:
         later = [rule.id for rule in self.options.rules if rule.id not in self.results]
         decision = self._decision(rules, later)
         went_over = False
+        ask_again_at = 0.0
 
         def stop() -> bool:
-            nonlocal went_over
+            nonlocal went_over, ask_again_at
+            # Asked before each rule, and an answer looks at all of them: asked again only after 1 % more time.
+            spent = self.stats.rule_s
+            if went_over or spent < ask_again_at:
+                return went_over
+            ask_again_at = spent + max(spent, decision.startup_s) / 100
             waiting = [name for name in later if name not in self.results]
             remaining = adaptive.predict_remaining(waiting, self.known, self.seen_s)
-            went_over = went_over or decision.worth_it(sum(self.seen_s), remaining)
+            went_over = decision.worth_it(spent, remaining)
             if went_over or not self.stats.reason:
                 self.stats.reason = decision.explain(remaining)
             return went_over

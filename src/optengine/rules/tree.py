@@ -173,7 +173,10 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES, without: Iterable[s
             raise _unreadable(prefix.rstrip("/") or ".", error) from error
         for item in found:
             name = item.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            if name != item.name or skip(name) or prefix + name in left_out:
+            if skip(name) or prefix + name in left_out:
+                continue
+            if name != item.name:  # not UTF-8: it cannot be read by name, but must not be taken for absent
+                entries[prefix + name] = Entry("other")
                 continue
             try:
                 entry = _entry(item)

@@ -66,9 +66,11 @@ class ProcessPoolValidator:
     ) -> None:
         if mode not in MODES:
             raise RulesUsageError(f"mode must be one of {', '.join(MODES)}; received {mode!r}.")
-        if max_workers is not None and max_workers < 1:
-            raise RulesUsageError(f"max_workers must be at least 1 or None; received {max_workers!r}.")
-        if timeout is not None and not timeout > 0:
+        if max_workers is not None and not (isinstance(max_workers, int) and max_workers >= 1):
+            raise RulesUsageError(
+                f"max_workers must be a whole number of at least 1 or None; received {max_workers!r}."
+            )
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise RulesUsageError(f"timeout must be above 0 seconds or None; received {timeout!r}.")
         if changed_since is not None and cache_dir is None:
             raise RulesUsageError("changed_since narrows what a cached run hashes again; pass cache_dir too.")

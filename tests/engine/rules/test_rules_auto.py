@@ -67,7 +67,9 @@ def test_known_costs_decide_at_once(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"mode": "warp"}, "mode must be one of auto, sequential, threads, processes; received 'warp'"),
-        ({"max_workers": 0}, "max_workers must be at least 1 or None; received 0"),
+        ({"max_workers": 0}, "max_workers must be a whole number of at least 1 or None; received 0"),
+        ({"max_workers": 1.5}, "max_workers must be a whole number of at least 1 or None; received 1.5"),
+        ({"timeout": "60"}, "timeout must be above 0 seconds or None; received '60'"),
         ({"timeout": -1}, "timeout must be above 0 seconds or None; received -1"),
         ({"changed_since": "HEAD"}, "pass cache_dir too"),
     ],
@@ -84,3 +86,25 @@ def test_no_rules_give_an_empty_report(tmp_path: Path) -> None:
         report = ProcessPoolValidator(tmp_path, RuleSet(), mode=mode).validate()
         assert report.results == []
         assert sum(report.counts.values()) == 0
+
+
+def test_the_decision_is_cheap_for_many_rules(tmp_path: Path) -> None:
+    """Auto's looks at what is left grow with the time rules take, not with the square of their number."""
+    rules = RuleSet()
+    asked = 0
+
+    class Counting(str):
+        """A rule id that counts how often it is looked up."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            nonlocal asked
+            asked += 1
+            return super().__hash__()
+
+    for number in range(3000):
+        rules.add(Counting(f"R{number}"), lambda ctx: True)
+    report = ProcessPoolValidator(tmp_path, rules, mode="auto", max_workers=2).validate()
+    assert len(report.results) == 3000
+    assert asked < 3000 * 500

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from optengine import cli
+from optengine import cli, cpus
 
 
 def optengine(*words: object) -> tuple[int, str, str]:
@@ -224,9 +224,15 @@ def test_the_benchmark_writes_every_run(tmp_path: Path) -> None:
     assert found["tiny"]["auto_chose"] == ["sequential"]
     assert "grouping is" in out
     scaled = tmp_path / "scaling.json"
-    status, _, _ = optengine("rules-bench", "--mode", "scaling", "--runs", "1", "--output", scaled, *words)
+    more = ("--runs", "1", "--output", scaled, *words[:-1], "2,5")
+    status, out, _ = optengine("rules-bench", "--mode", "scaling", *more)
     assert status == 0
-    assert [row["workers"] for row in json.loads(scaled.read_text())["rows"]] == [2]
+    rows = json.loads(scaled.read_text())["rows"]
+    assert [(row["workers"], row["more_than_cpus"]) for row in rows] == [
+        (2, cpus.usable_cpus() < 2),
+        (5, cpus.usable_cpus() < 5),
+    ]
+    assert ("scaling: 5 workers (more than the " in out) == (cpus.usable_cpus() < 5)
 
 
 def test_a_benchmark_that_is_ended_leaves_no_folder(tmp_path: Path) -> None:

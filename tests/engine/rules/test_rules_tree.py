@@ -40,6 +40,15 @@ def test_the_index_lists_everything_once(tmp_path: Path) -> None:
     assert list(index.files()) == ["a/b/f.py", "link.py"]
 
 
+def test_names_that_are_not_text_are_not_absent(tmp_path: Path) -> None:
+    """A file whose name is not UTF-8 is listed, escaped, as something that cannot be read."""
+    (tmp_path / os.fsdecode(b"key-\xff.pem")).write_text("secret")
+    index = scan(tmp_path)
+    assert index.glob("*.pem") == ("key-\\xff.pem",)
+    assert index.children(".") == ["key-\\xff.pem"]
+    assert index.kind("key-\\xff.pem") == "other"
+
+
 def test_the_root_must_be_a_folder(tmp_path: Path) -> None:
     """A missing root is an error, not an empty and therefore clean tree."""
     with pytest.raises(RulesUsageError, match=r"must be a folder; received .*nowhere"):

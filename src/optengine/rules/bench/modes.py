@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from optengine import cpus
 from optengine.rules import ProcessPoolValidator, RuleSet
 from optengine.rules.bench import workload
 from optengine.rules.bench.measure import CLAIMED, Arm, check_verdicts, compare, machine, median, run
@@ -155,13 +156,15 @@ def _incremental(root: Path, rules: RuleSet, runs: int, say: Say) -> dict[str, A
 
 
 def scaling(root: Path, workers: Sequence[int], runs: int, scale: float, say: Say) -> dict[str, Any]:
-    """The heavy workload in processes for each number of workers, against the sequential run of the same
-    session."""
+    """The heavy workload in processes for each number of workers, against the sequential run of the same session.
+
+    A row with more workers than usable CPUs is marked ``more_than_cpus``: it shows what they cost, not a gain.
+    """
     rules = workload.heavy(max(int(800_000 * scale), 20_000), max(round(ROUNDS * scale), 1))
     arms = [Arm("sequential", {"mode": "sequential"})]
     arms += [Arm(f"{count} workers", {"mode": "processes", "max_workers": count}) for count in workers]
     found = compare(root, rules, arms, runs, workload.IGNORED)
-    base = median(found["sequential"])
+    base, usable = median(found["sequential"]), cpus.usable_cpus()
     rows = []
     for count in workers:
         numbers = found[f"{count} workers"]
@@ -172,14 +175,17 @@ def scaling(root: Path, workers: Sequence[int], runs: int, scale: float, say: Sa
                 "median_s": median(numbers),
                 "speedup": speedup,
                 "efficiency": speedup / count,
+                "more_than_cpus": count > usable,
                 "overhead": median(numbers, "overhead"),
                 "peak_memory": max(one["peak_memory"] for one in numbers),
                 "crashes": sum(one["crashes"] for one in numbers),
                 "fallbacks": sum(one["fallbacks"] for one in numbers),
             }
         )
+        beyond = f" (more than the {usable} CPUs)" if count > usable else ""
         say(
-            f"scaling: {count} workers: {rows[-1]['median_s']:.2f} s, {speedup:.2f}x of sequential {base:.2f} s"
+            f"scaling: {count} workers{beyond}: {rows[-1]['median_s']:.2f} s, {speedup:.2f}x of sequential "
+            f"{base:.2f} s, efficiency {speedup / count:.0%}, overhead {rows[-1]['overhead']:.1%}"
         )
     return {
         "schema": SCHEMA,
