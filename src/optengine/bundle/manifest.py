@@ -26,7 +26,7 @@ from optengine.bundle.errors import BundleFormatError
 SCHEMA = "optengine/bundle/1"
 MANIFEST = "manifest.json"
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,199}\Z")  # with hash and suffix it must be a file name
 _SHA = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -82,7 +82,7 @@ class Manifest:
             parquet = {name: table["parquet"] for name, table in tables}
             manifest = cls(files, arrow, parquet, content["assets"])
             manifest._check_parts(source, content["fingerprint"])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, BundleFormatError):
                 raise
             problem = f"{type(error).__name__}: {error}"
@@ -121,7 +121,9 @@ def sealed_name(stem: str, sha256: str, suffix: str) -> str:
 def check_name(name: Any) -> str:
     """``name`` if it can name a table. Raises BundleFormatError otherwise."""
     if not isinstance(name, str) or not _NAME.match(name):
-        raise BundleFormatError(f"table names must be letters, digits, '_' and '.'; received {name!r}")
+        raise BundleFormatError(
+            f"table names must be letters, digits, '_' and '.', at most 200; received {name!r}"
+        )
     return name
 
 

@@ -117,7 +117,7 @@ def test_unsafe_manifests_are_refused(tmp_path, bars, change, message):
         Bundle.open(tmp_path / "b")
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "null", "{", "\udcff"])
+@pytest.mark.parametrize("content", [None, "", "[]", "null", "{", "\udcff", "[" * 100_000])
 def test_directories_without_manifest_are_refused(tmp_path, content):
     """A missing directory and a manifest that is not JSON of the right shape do not open."""
     if content is not None:
