@@ -55,7 +55,10 @@ def prepare(data: dict[str, Any]) -> None:
 
 
 def command(role: str, descriptors: list[int]) -> list[str]:
-    """Command line of a fresh interpreter that calls :func:`main` with ``role`` and the inherited descriptors."""
+    """Command line of a fresh interpreter that calls :func:`main` with ``role`` and inherited descriptors.
+
+    The last of these is the process's lifeline.
+    """
     import subprocess
 
     here = str(Path(__file__).resolve().parents[2])
@@ -66,12 +69,13 @@ def command(role: str, descriptors: list[int]) -> list[str]:
 
 def main() -> None:
     """Run as the worker or fork server the command line names."""
-    from optengine.pool import shared
+    from optengine.pool import lifeline, shared
 
     role, *numbers = sys.argv[1:]
     descriptors = [int(number) for number in numbers]
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
+    lifeline.tie(socket.socket(fileno=descriptors.pop()))
     shared.become_worker()
     if role == "worker":
         from optengine.pool.worker import run_worker

@@ -27,7 +27,7 @@ from multiprocessing.context import ForkProcess
 from typing import Any, NamedTuple
 
 from optengine import cpus
-from optengine.pool import bootstrap, shared
+from optengine.pool import bootstrap, lifeline, shared
 from optengine.pool.attendant import leaving_with
 from optengine.pool.worker import run_worker
 
@@ -80,6 +80,13 @@ class ForkRefused(NamedTuple):
     problem: str
 
 
+class _Child(NamedTuple):
+    """A worker forked here, and this end of its lifeline."""
+
+    process: ForkProcess
+    lifeline: socket.socket
+
+
 Report = ServerReady | Forked | Ended | ForkRefused
 _REPORTS: tuple[type[Any], ...] = (ServerReady, Forked, Ended, ForkRefused)
 
@@ -118,8 +125,9 @@ def serve_fresh(control: socket.socket) -> None:
     serve(control, problems, setup.threads)
 
 
-def serve_forked(control: socket.socket, inheritance: Inheritance) -> None:
-    """Serve in a fork of the parent, which already holds everything."""
+def serve_forked(control: socket.socket, inheritance: Inheritance, line: socket.socket) -> None:
+    """Serve in a fork of the parent, which already holds everything and the other end of the lifeline ``line``."""
+    lifeline.tie(line)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shared.become_worker()
     shared.install(inheritance.shared)
@@ -148,7 +156,7 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
         problems.append(f"the threads of loaded libraries could not be capped:\n{traceback.format_exc()}")
     gc.collect()
     gc.freeze()
-    children: dict[int, ForkProcess] = {}
+    children: dict[int, _Child] = {}
     child_ended, wake = socket.socketpair()
     child_ended.setblocking(False)
     wake.setblocking(False)
@@ -174,7 +182,8 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
         return  # the parent is gone
     finally:
         for child in children.values():
-            _kill(child)
+            _kill(child.process)
+            child.lifeline.close()
         signal.set_wakeup_fd(-1)
         for end in (control, child_ended, wake):
             end.close()
@@ -184,44 +193,51 @@ def _fork(
     control: socket.socket,
     number: int,
     descriptors: Sequence[int],
-    children: dict[int, ForkProcess],
+    children: dict[int, _Child],
     own: tuple[socket.socket, ...],
 ) -> None:
     context = multiprocessing.get_context("fork")
-    child = context.Process(
-        target=_run_child, args=(list(descriptors), (control, *own)), name=f"optengine-worker-{number}"
+    ours, theirs = socket.socketpair()
+    server_ends = (control, *own, ours, *(child.lifeline for child in children.values()))
+    process = context.Process(
+        target=_run_child, args=(list(descriptors), theirs, server_ends), name=f"optengine-worker-{number}"
     )
     with warnings.catch_warnings():
         # BLAS threads of preloaded libraries re-initialise themselves after a fork; Python threads were ruled out.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            child.start()
+            process.start()
         except Exception:  # noqa: BLE001 - an audit hook may refuse the fork for any reason; the parent tells it
+            ours.close()
             control.sendall(encode_report(ForkRefused(number, traceback.format_exc())))
             return
         finally:
+            theirs.close()
             for descriptor in descriptors:
                 os.close(descriptor)
-    children[number] = child
-    control.sendall(encode_report(Forked(number, child.pid or 0)))
+    children[number] = _Child(process, ours)
+    control.sendall(encode_report(Forked(number, process.pid or 0)))
 
 
-def _run_child(descriptors: list[int], server_ends: tuple[socket.socket, ...]) -> None:
+def _run_child(descriptors: list[int], line: socket.socket, server_ends: tuple[socket.socket, ...]) -> None:
     signal.set_wakeup_fd(-1)
     for end in server_ends:
         end.close()
+    os.setpgid(0, 0)  # first, for the lifeline is the group's
+    lifeline.tie(line)
     run_worker(socket.socket(fileno=descriptors[0]), *descriptors[1:], inherited=True)
 
 
-def _report_ended(control: socket.socket, children: dict[int, ForkProcess]) -> None:
-    for number, child in list(children.items()):
-        exitcode = child.exitcode
+def _report_ended(control: socket.socket, children: dict[int, _Child]) -> None:
+    for number, (process, line) in list(children.items()):
+        exitcode = process.exitcode
         if exitcode is not None:
             del children[number]
-            if child.pid is not None:
+            line.close()
+            if process.pid is not None:
                 with contextlib.suppress(OSError):  # what its tasks left behind, should the parent be gone
-                    os.killpg(child.pid, signal.SIGKILL)
-            child.close()
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.close()
             control.sendall(encode_report(Ended(number, exitcode)))
 
 

@@ -123,7 +123,7 @@ class SpawnLauncher:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
         self._news: list[Report] = []
 
     def fileno(self) -> int | None:
@@ -132,25 +132,32 @@ class SpawnLauncher:
 
     def launch(self, number: int, descriptors: Sequence[int]) -> None:
         """Start an interpreter that becomes worker ``number``."""
-        child = _run(bootstrap.command("worker", list(descriptors)), descriptors, self._environment)
-        self._children[number] = child
+        ours, line = socket.socketpair()
+        lifeline = own_end(ours)
+        with line, contextlib.ExitStack() as undo:
+            undo.callback(lifeline.close)
+            child = _run("worker", descriptors, line, self._environment)
+            undo.pop_all()
+        self._children[number] = child, lifeline
         self._news.append(Forked(number, child.pid))
 
     def collect(self) -> list[Report]:
         """Reports since the last call."""
         news, self._news = self._news, []
-        for number, child in list(self._children.items()):
+        for number, (child, lifeline) in list(self._children.items()):
             exitcode = child.poll()
             if exitcode is not None:
+                lifeline.close()
                 del self._children[number]
                 news.append(Ended(number, exitcode))
         return news
 
     def close(self) -> None:
         """Kill and reap what still runs."""
-        for child in self._children.values():
+        for child, lifeline in self._children.values():
             kill_tree(child.pid)
             child.wait()
+            lifeline.close()
         self._children.clear()
 
 
@@ -159,15 +166,17 @@ class ServerLauncher:
 
     def __init__(self, setup: ServerSetup | Inheritance, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        self._control = own_end(ours)
+        lifeline, line = socket.socketpair()
+        self._control, self._lifeline = own_end(ours), own_end(lifeline)
         self._frames = FrameReader()
         self._fresh: subprocess.Popen[bytes] | None = None
         self._forked: Any = None
-        with theirs, contextlib.ExitStack() as undo:
+        with theirs, line, contextlib.ExitStack() as undo:
             undo.callback(ours.close)
+            undo.callback(lifeline.close)
             if isinstance(setup, Inheritance):
                 self._forked = multiprocessing.get_context("fork").Process(
-                    target=serve_forked, args=(theirs, setup), name="optengine-server", daemon=False
+                    target=serve_forked, args=(theirs, setup, line), name="optengine-server", daemon=False
                 )
                 with warnings.catch_warnings():
                     # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were
@@ -175,9 +184,7 @@ class ServerLauncher:
                     warnings.simplefilter("ignore", DeprecationWarning)
                     self._forked.start()
             else:
-                self._fresh = _run(
-                    bootstrap.command("server", [theirs.fileno()]), [theirs.fileno()], environment
-                )
+                self._fresh = _run("server", [theirs.fileno()], line, environment)
             undo.pop_all()
         if isinstance(setup, ServerSetup):
             with contextlib.suppress(OSError):  # a server that died at once shows in collect()
@@ -221,15 +228,17 @@ class ServerLauncher:
                 self._forked.kill()
                 self._forked.join()
             self._forked.close()
+        self._lifeline.close()
 
 
 def _run(
-    command: list[str], descriptors: Sequence[int], environment: Mapping[str, str]
+    role: str, descriptors: Sequence[int], line: socket.socket, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
+    inherited = [*descriptors, line.fileno()]
     # Its own process group, so that Ctrl-C in the terminal reaches the parent only.
     return subprocess.Popen(
-        command,
-        pass_fds=list(descriptors),
+        bootstrap.command(role, inherited),
+        pass_fds=inherited,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         process_group=0,

@@ -1,6 +1,7 @@
 """A program that uses a pool and is to be killed; its arguments: what it waits in, the start method."""
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,12 @@ def say_so_and_hang():
 
 def leave_a_child_behind(_):
     subprocess.Popen(["sleep", "600"])
+
+
+def keep_the_interpreter_lock(_):
+    subprocess.Popen(["sleep", "600"])
+    print("here", flush=True)
+    re.match("(a+)+$", "a" * 64 + "b")
 
 
 def nap(seconds):
@@ -36,4 +43,6 @@ if __name__ == "__main__":
             if WAITS_IN == "idle":
                 pool.run_batch(leave_a_child_behind, range(2))
                 say_so_and_hang()
+            if WAITS_IN == "c code":
+                pool.run_batch(keep_the_interpreter_lock, range(2))
             pool.run_batch(nap, [random.random() / 100 for _ in range(10)], chunksize=1)

@@ -1,5 +1,6 @@
 """Nothing outlives a parent that was killed, whatever its workers and its fork server were busy with."""
 
+import fcntl
 import os
 import random
 import secrets
@@ -50,6 +51,8 @@ def kill_parent(waits_in, method, folder, *, group=False, after_s=0.0):
         for line in parent.stdout:
             if line.strip() == word:
                 break
+        else:
+            pytest.fail(f"the program must say {word!r}; it ended")
         time.sleep(after_s)
         (os.killpg if group else os.kill)(parent.pid, signal.SIGKILL)
         parent.wait()
@@ -73,6 +76,16 @@ def test_a_hanging_initializer_ends_with_the_parent(method, tmp_path):
 def test_a_hanging_import_ends_with_the_parent(method, tmp_path):
     """A fork server or worker that hangs in importing the main module leaves when the parent is killed."""
     kill_parent("import", method, tmp_path)
+
+
+@pytest.mark.skipif(
+    not hasattr(fcntl, "F_SETSIG"), reason="only Linux sends a chosen signal when a socket closes"
+)
+@pytest.mark.parametrize("group", [False, True], ids=["parent", "parent and forked server"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_task_in_c_code_ends_with_the_parent(method, group, tmp_path):
+    """A worker that keeps the interpreter lock, and what its task started, are gone when the parent is killed."""
+    kill_parent("c code", method, tmp_path, group=group)
 
 
 @pytest.mark.parametrize("method", METHODS)
