@@ -8,7 +8,7 @@ from typing import Any
 from optengine.errors import EngineError
 
 _ENGINE = frozenset(
-    {"cloudpickle", "pandas", "pyarrow", "pydantic", "pydantic_settings", "threadpoolctl", "tqdm"}
+    {"cloudpickle", "pandas", "pyarrow", "pydantic", "pydantic_settings", "scipy", "threadpoolctl", "tqdm"}
 )
 """What the extra ``engine`` installs."""
 
