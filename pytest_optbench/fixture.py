@@ -14,6 +14,7 @@ import pytest
 from .marker import description, marker_keys, with_case
 from .measure.record import record
 from .options import OptionError, Settings, benchmark_settings
+from .private import clean
 
 ArmLike = Callable[..., Any]
 
@@ -198,6 +199,7 @@ class Optbench:
             self._item.warn(pytest.PytestWarning(f"optbench: {line}"))
 
     def _fail(self, message: str) -> NoReturn:
+        message = clean(message, self._item.config.rootpath)  # JUnit files are published
         self._failure = message
         raise pytest.fail.Exception(message, pytrace=False) from None  # what led here is in the message
 

@@ -17,6 +17,7 @@ from .document import Context, document
 from .history.schema import text_key
 from .history.trail import merge
 from .options import Settings
+from .private import clean
 from .report import junit, write_decision
 from .report.templating import check_templates
 from .store import ledger
@@ -136,7 +137,9 @@ def conclude(prepared: Preparation, run: Comparison, started: datetime, began: f
         written = write_decision(
             prepared.folder, document(decision, context), prepared.templates, context.subject.root
         )
-        results.append(_result(name, decision, written.json, run.traceback))
+        # It goes to terminals and JUnit files, which CI publishes like the reports.
+        trace = clean(run.traceback, context.subject.root)
+        results.append(_result(name, decision, written.json, trace))
     return Outcome(tuple(results))
 
 

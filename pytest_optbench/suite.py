@@ -18,6 +18,7 @@ import pytest
 from .history.apart import Prepared, add, prepare
 from .history.location import without_secrets
 from .options import Settings
+from .private import clean
 from .report import github, junit, terminal, write_decision, write_index
 from .report.escape import console
 from .store.errors import StoreError
@@ -137,6 +138,7 @@ class Suite:
             page = console(str(terminal.shown(self._page)), encoding)
             terminalreporter.write_line(f"  {page}: all decisions of the folder, with charts")
         for message in (*self._failures, *self._errors):
+            message = clean(message, self._config.rootpath)
             terminalreporter.write_line(f"optbench: {message}", red=True)
 
     def _judge_family(self, documents: Sequence[Document]) -> None:
@@ -195,12 +197,14 @@ class Suite:
 
     def _tell_github(self, documents: Sequence[Document]) -> None:
         """Write annotations and the step summary where a GitHub job asks for them."""
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if documents and os.environ.get("GITHUB_ACTIONS") == "true":
             capture = self._config.pluginmanager.get_plugin("capturemanager")
             if capture is not None:
                 capture.suspend_global_capture(in_=False)
             for document in documents:
-                sys.stdout.write(github.annotation(document) + "\n")
+                # GitHub reads a command only at the start of a line, and the line of progress dots may be open.
+                sys.stdout.write(f"\n{github.annotation(document)}")
+            sys.stdout.write("\n")
             sys.stdout.flush()
             if capture is not None:
                 capture.resume_global_capture()

@@ -14,6 +14,7 @@ import pytest
 from ..child.items import is_benchmark
 from ..marker import description, marker_keys, with_case
 from ..options import OptionError, Settings, benchmark_settings
+from ..private import clean
 from ..store.errors import StoreError
 from ..suite import HELD
 from .benchmark import Question, Wanted
@@ -226,6 +227,7 @@ def _invocation(config: pytest.Config, top: Path) -> Invocation:
 def _send(item: pytest.Item, outcome: str, message: str, ended: Ended | None = None) -> None:
     """Send the reports of a test that was not run in this process: set-up, call and teardown."""
     hook = item.ihook
+    message = clean(message, item.config.rootpath)  # JUnit files are published
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     place = (str(item.path), (item.location[1] or 0) + 1, f"Skipped: {message}")
     for when in ("setup", "call", "teardown"):

@@ -51,6 +51,18 @@ def check(folder: Path, reports: Path) -> None:
             assert place not in text, name
 
 
+def check_outlets(folder: Path, result: pytest.RunResult) -> None:
+    """Fail when what the plugin said on the terminal or in the JUnit file names a place of this machine."""
+    said = result.stdout.str().partition("= FAILURES =")[
+        2
+    ]  # above is pytest's own header with the root folder
+    junit = (folder / "junit.xml").read_text("utf-8").partition("<testcase")[2]  # and its host name
+    assert "asked by test_bench.py" in said
+    for text in (said, junit):
+        for place in (f"{Path.home()}/", f"on {socket.gethostname()}", str(folder)):
+            assert place not in "\n".join(line for line in text.splitlines() if "generated xml" not in line)
+
+
 @pytest.mark.parametrize(("isolation", "where"), [("inline", "True"), ("process", IN_CHILD)])
 def test_a_failing_arm_names_no_place(
     bench: Bench,
@@ -64,7 +76,9 @@ def test_a_failing_arm_names_no_place(
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("ada")))  # that of pytester is the project itself
     bench.file(FAILING.replace("WHERE", where))
     tests = ["-k", "failing"] if isolation == "inline" else []
-    bench.run("-p", "pytest_optbench.plugin", f"--optbench-isolation={isolation}", "--optbench-quick", *tests)
+    options = ["-p", "pytest_optbench.plugin", f"--optbench-isolation={isolation}", "--optbench-quick"]
+    result = bench.run(*options, "--junitxml=junit.xml", "-o", "junit_logging=all", *tests)
+    check_outlets(bench.folder, result)
     documents = bench.index()
     assert len(documents) == (1 if tests else 2)
     for document in documents:
