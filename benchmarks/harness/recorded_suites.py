@@ -26,6 +26,7 @@ from pytest_optbench.core import Trial
 from pytest_optbench.core.sequential import planned_looks
 from pytest_optbench.measure.lock import measuring_lock
 from pytest_optbench.measure.process import ProcessPairs
+from pytest_optbench.measure.terminated import terminable
 from pytest_optbench.options import Settings
 from pytest_optbench.revisions.git import Repository
 from pytest_optbench.revisions.sides import BASELINE, OPTIMIZED, Invocation, Side
@@ -134,7 +135,7 @@ def measure(folder: Path, pairs: int, seed: int) -> dict[str, list[RecordedPair]
         top=folder, rootdir=folder, folder=folder, configuration=folder / "pytest.ini",
         arguments=("-q", *blocked([OURS])), paths=(), testpaths=("tests",),
     )  # fmt: skip
-    with measuring_lock(progress), worktree(repository, repository.resolve("HEAD~1")) as base:
+    with terminable(), measuring_lock(progress), worktree(repository, repository.resolve("HEAD~1")) as base:
         sides = (Side(BASELINE, base, folder), Side(OPTIMIZED, folder, base))
         lanes = [side.lane(invocation, {"shop"}, invocation.arguments) for side in sides]
         lanes = [replace(lane, environment=_own(lane.environment)) for lane in lanes]
