@@ -16,6 +16,16 @@ Check = TypeVar("Check", bound=Callable[..., object])
 _MARK = "__optengine_rules__"
 
 
+def is_above_zero(value: object) -> bool:
+    """Whether *value* can be a limit in seconds."""
+    return isinstance(value, int | float) and value > 0
+
+
+def is_at_least_one(value: object) -> bool:
+    """Whether *value* can be a number of workers."""
+    return isinstance(value, int) and value >= 1
+
+
 def make_rule(
     rule_id: str,
     check: Callable[..., object],
@@ -42,7 +52,7 @@ def make_rule(
         raise RulesUsageError(
             f"Rule {rule_id}: requires must be a sequence of ids; received the string {requires!r}."
         )
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+    if timeout is not None and not is_above_zero(timeout):
         raise RulesUsageError(
             f"Rule {rule_id}: timeout must be above 0 seconds or None; received {timeout!r}."
         )

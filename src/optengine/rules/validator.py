@@ -11,7 +11,7 @@ from optengine.rules import tree
 from optengine.rules.errors import RulesUsageError
 from optengine.rules.model import RuleResult
 from optengine.rules.report import Report
-from optengine.rules.ruleset import RuleSet
+from optengine.rules.ruleset import RuleSet, is_above_zero, is_at_least_one
 from optengine.rules.run import Run
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ class ProcessPoolValidator:
     ) -> None:
         if mode not in MODES:
             raise RulesUsageError(f"mode must be one of {', '.join(MODES)}; received {mode!r}.")
-        if max_workers is not None and not (isinstance(max_workers, int) and max_workers >= 1):
+        if max_workers is not None and not is_at_least_one(max_workers):
             raise RulesUsageError(
                 f"max_workers must be a whole number of at least 1 or None; received {max_workers!r}."
             )
-        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        if timeout is not None and not is_above_zero(timeout):
             raise RulesUsageError(f"timeout must be above 0 seconds or None; received {timeout!r}.")
         if changed_since is not None and cache_dir is None:
             raise RulesUsageError("changed_since narrows what a cached run hashes again; pass cache_dir too.")

@@ -129,3 +129,45 @@ def test_marked_rules_run_every_time(tmp_path: Path) -> None:
     assert statuses() == [("PASS", False), ("PASS", True)]
     outside.write_text("2")
     assert statuses() == [("FAIL", False), ("PASS", True)]
+
+
+_COLLECTING = """
+import gc, sys, threading
+from optengine.rules import alarm
+
+class Knot:
+    def __init__(self):
+        self.me, self.lock = self, threading.Lock()
+    def __del__(self):
+        for _ in range(2000):
+            pass
+
+def lane():
+    for _ in range(1500):
+        Knot()
+        with alarm.watching([]):
+            pass
+
+def others():
+    while not ended.is_set():
+        thread = threading.Thread(target=Knot)
+        thread.start()
+        thread.join()
+
+ended = threading.Event()
+gc.set_threshold(1)
+sys.setswitchinterval(1e-6)
+threading.Thread(target=others).start()
+lanes = [threading.Thread(target=lane) for _ in range(3)]
+for each in lanes:
+    each.start()
+for each in lanes:
+    each.join()
+ended.set()
+"""
+
+
+def test_watching_does_not_hang_when_garbage_is_collected() -> None:
+    """Threads that are watched while others begin, end and collect garbage all come to their end."""
+    done = subprocess.run([sys.executable, "-c", _COLLECTING], timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
