@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from optengine.rules.memory import available_bytes, own_peak_bytes
 from optengine.rules.model import Rule, RuleResult, Status
 from optengine.rules.processes import PoolUnavailable, ProcessRunner
 from optengine.rules.report import Report, Stats
-from optengine.rules.shared import encode
+from optengine.rules.shared import encode, thaw
 from optengine.rules.snapshot import DiskSnapshot
 from optengine.rules.store import Store
 from optengine.rules.work import RunSettings
@@ -268,7 +268,7 @@ class Run:
             if builder.scope == "run":
                 built = self.workspace.shared.built(name)
                 if built.error is None:
-                    inputs[name] = (encode(_thaw(built.value), name), built.recorder, built.trace)
+                    inputs[name] = (encode(thaw(built.value), name), built.recorder, built.trace)
         declared = {pattern for rule in self.options.rules for pattern in rule.inputs}
         if declared and all(rule.inputs for rule in self.options.rules):
             wanted = [
@@ -396,11 +396,3 @@ def _below(root: Path, folder: Path) -> tuple[str, ...]:
     except ValueError:
         return ()
     return () if relative == "." else (relative,)
-
-
-def _thaw(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _thaw(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_thaw(item) for item in value]
-    return value

@@ -69,6 +69,15 @@ def freeze(value: Any) -> Any:
     return value
 
 
+def thaw(value: Any) -> Any:
+    """*value* as :func:`encode` takes it: the inverse of :func:`freeze`."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [thaw(item) for item in value]
+    return value
+
+
 class SharedInputs:
     """The shared inputs of one process during one run.
 
