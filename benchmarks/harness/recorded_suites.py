@@ -112,7 +112,7 @@ def record(path: Path, suites: int, pairs: int, benchmarks: int, loaded: bool, m
     end, longest = time.monotonic() + 60 * minutes, 0.0
     while done < suites and time.monotonic() + longest <= end:
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as name, neighbour(loaded):
+        with terminable(), tempfile.TemporaryDirectory() as name, neighbour(loaded):
             folder = Path(name).resolve() / "repository"
             make_repository(folder, iterations, None)
             measured = measure(folder, pairs, random.randrange(2**31))
@@ -135,7 +135,7 @@ def measure(folder: Path, pairs: int, seed: int) -> dict[str, list[RecordedPair]
         top=folder, rootdir=folder, folder=folder, configuration=folder / "pytest.ini",
         arguments=("-q", *blocked([OURS])), paths=(), testpaths=("tests",),
     )  # fmt: skip
-    with terminable(), measuring_lock(progress), worktree(repository, repository.resolve("HEAD~1")) as base:
+    with measuring_lock(progress), worktree(repository, repository.resolve("HEAD~1")) as base:
         sides = (Side(BASELINE, base, folder), Side(OPTIMIZED, folder, base))
         lanes = [side.lane(invocation, {"shop"}, invocation.arguments) for side in sides]
         lanes = [replace(lane, environment=_own(lane.environment)) for lane in lanes]
