@@ -94,14 +94,17 @@ def run_benchmark(benchmark: Benchmark, progress: Progress) -> Outcome:
     arm that cannot be measured as written; an arm that fails is a verdict, not an exception.
     """
     settings = benchmark.settings
-    prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
-    run = prepared.comparison()
     arms = Arms(benchmark.baseline, dict(benchmark.candidates), benchmark.setup, max_time_s=settings.max_time)
-    with measuring_lock(progress.waiting), arms:
-        started = datetime.now(UTC)
-        began = time.perf_counter()
-        _measure(benchmark, arms, prepared.seed, run, progress)
-    return conclude(prepared, run, started, began)
+    # Earlier decisions are read and this one is written under the lock: a session waited for may decide the same
+    # subject, and its decision counts as an attempt.
+    with measuring_lock(progress.waiting):
+        prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
+        run = prepared.comparison()
+        with arms:
+            started = datetime.now(UTC)
+            began = time.perf_counter()
+            _measure(benchmark, arms, prepared.seed, run, progress)
+        return conclude(prepared, run, started, began)
 
 
 def _measure(benchmark: Benchmark, arms: Arms, seed: int, run: Comparison, progress: Progress) -> None:

@@ -88,35 +88,34 @@ def run_commands(benchmark: Benchmark, progress: Progress) -> Outcome:
     cannot be started or the lock not be had.
     """
     settings = benchmark.settings
-    prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
-    run = prepared.comparison()
-    with (
-        measuring_lock(progress.waiting),
-        pinned(settings.cpus) as cpus,
-        Spawner(benchmark.cwd) as spawner,
-    ):
-        started, began = datetime.now(UTC), time.perf_counter()
-        runner = CommandRunner(
-            {BASELINE: benchmark.baseline, **benchmark.candidates},
-            spawner,
-            TimeLimit(settings.max_time),
-            setup=benchmark.setup,
-            looks=run.plan.looks,
-            seed=prepared.seed,
-        )
-        before = sample_load()
-        try:
-            _measure(benchmark, runner, spawner, run, progress)
-        except ArmRaised as error:
-            run.forbid("arm-raised", str(error))
-        except TimeLimitReached as error:
-            run.forbid("time-limit", str(error))
-        load = load_between(before, sample_load())
-    run.overhead |= runner.overhead
-    run.findings += _start_up(runner)
-    _judge_memory(settings.max_memory, runner, run)
-    run.measured = _measured(runner, load, list(run.records), cpus if settings.cpus else ())
-    return conclude(prepared, run, started, began)
+    # Earlier decisions are read and this one is written under the lock: a run waited for may decide the same
+    # commands, and its decision counts as an attempt.
+    with measuring_lock(progress.waiting):
+        prepared = prepare(benchmark.subjects(), settings, benchmark.root, benchmark.held)
+        run = prepared.comparison()
+        with pinned(settings.cpus) as cpus, Spawner(benchmark.cwd) as spawner:
+            started, began = datetime.now(UTC), time.perf_counter()
+            runner = CommandRunner(
+                {BASELINE: benchmark.baseline, **benchmark.candidates},
+                spawner,
+                TimeLimit(settings.max_time),
+                setup=benchmark.setup,
+                looks=run.plan.looks,
+                seed=prepared.seed,
+            )
+            before = sample_load()
+            try:
+                _measure(benchmark, runner, spawner, run, progress)
+            except ArmRaised as error:
+                run.forbid("arm-raised", str(error))
+            except TimeLimitReached as error:
+                run.forbid("time-limit", str(error))
+            load = load_between(before, sample_load())
+        run.overhead |= runner.overhead
+        run.findings += _start_up(runner)
+        _judge_memory(settings.max_memory, runner, run)
+        run.measured = _measured(runner, load, list(run.records), cpus if settings.cpus else ())
+        return conclude(prepared, run, started, began)
 
 
 def _measure(

@@ -189,6 +189,28 @@ def test_two_runs_share_a_folder(bench: Bench) -> None:
     assert sorted(d["id"] for d in bench.index()) == ["test_one.py::test_one", "test_two.py::test_two"]
 
 
+def test_two_runs_of_one_subject_are_two_attempts(bench: Bench) -> None:
+    """Of two runs at once the later one counts the earlier decision and keeps it in its trail."""
+    bench.file(UNCHANGED)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--optbench",
+        "--optbench-max-trials=10",
+    ]
+    runs = [
+        subprocess.Popen(command, cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=120)[0].decode() for run in runs]
+    assert [run.returncode for run in runs] == [1, 1], outputs
+    assert len(bench.only()["earlier"]) == 1
+
+
 def test_earlier_reports_survive_later_runs(bench: Bench) -> None:
     """A run of other tests keeps what is there, and a new decision keeps the trail of the earlier ones."""
     bench.file(UNCHANGED)

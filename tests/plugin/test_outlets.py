@@ -31,13 +31,16 @@ def test_a_demoted_decision_says_why() -> None:
     )
 
 
-def test_github_gets_annotations_and_a_summary(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a GitHub job each decision is annotated at its test and the table goes to the step summary."""
+@pytest.mark.parametrize("options", ["-p no:terminal", "", "-q", "-n1"])
+def test_github_gets_annotations_and_a_summary(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """In a GitHub job each decision is annotated, on a line of its own, and the table goes to the step summary."""
     summary = bench.folder / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     bench.file(UNCHANGED)
-    result = bench.run("-p", "no:terminal")
+    result = bench.run(*options.split())
     assert result.ret == 1
     (line,) = [line for line in result.outlines if line.startswith("::")]
     level = {"REJECT": "error", "INCONCLUSIVE": "warning"}[bench.only()["verdict"]]
