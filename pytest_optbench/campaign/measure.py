@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_optbench.measure.lock import WAITING
 from pytest_optbench.private import clean
 from pytest_optbench.report.escape import plain
 from pytest_optbench.store import schema
@@ -43,6 +44,8 @@ TAIL_LINES: Final = 15
 GRACE_S: Final = 15.0
 """What an interrupted pytest gets to tear down before it is killed."""
 
+_LISTEN_S: Final = 1.0
+_MOST_AT_ONCE: Final = 2**20
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -57,8 +60,11 @@ class Outcome:
     decision: Mapping[str, Any] | None
 
 
-def measure(campaign: Campaign, step: Measure) -> Outcome:
-    """Return how measuring one test ended. An interrupt ends the child and is passed on. Raises StoreError."""
+def measure(campaign: Campaign, step: Measure, say: Callable[[str], None] | None = None) -> Outcome:
+    """Return how measuring one test ended. An interrupt ends the child and is passed on. Raises StoreError.
+
+    ``say`` receives what the test's process says it waits for.
+    """
     folder = campaign.folder / DECISIONS
     if folder.is_symlink():
         raise StoreError(
@@ -69,7 +75,7 @@ def measure(campaign: Campaign, step: Measure) -> Outcome:
     arguments = ["--optbench", f"--optbench-report-dir={folder}", f"--rootdir={campaign.root}"]
     extra = {ACCEPTED_VARIABLE: ",".join(step.accepted)} if step.id == TOGETHER else {}
     began = time.monotonic()
-    status, tail = _pytest(campaign, arguments, [step.test], extra, campaign.timeout_s)
+    status, tail = _pytest(campaign, arguments, [step.test], extra, campaign.timeout_s, say)
     seconds = time.monotonic() - began
 
     def failed(why: str) -> Outcome:
@@ -138,6 +144,7 @@ def _pytest(
     tests: Sequence[str],
     extra: Mapping[str, str],
     timeout_s: float,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[int | None, str]:
     """Run pytest in the project's root; return its exit status, None after a time-out, and its last lines."""
     command = [sys.executable, "-m", "pytest", *arguments, "--", *tests]
@@ -157,12 +164,38 @@ def _pytest(
         )
         status: int | None = None
         try:
-            with suppress(subprocess.TimeoutExpired):
-                status = child.wait(timeout_s)
+            status = _wait(child, timeout_s, _Waiting(output.fileno(), say))
         finally:
             _end(child)
         output.seek(0)
         return status, _tail(output.read().decode("utf-8", "replace"), campaign.root)
+
+
+class _Waiting:
+    """Passes on what a child prints about waiting for the machine: minutes in which else nothing would be seen."""
+
+    def __init__(self, output: int, say: Callable[[str], None] | None) -> None:
+        """Take the file the child prints to."""
+        self._output, self._say, self._seen = output, say, 0
+
+    def pass_on(self) -> None:
+        """Say the lines that are new and whole."""
+        text = os.pread(self._output, _MOST_AT_ONCE, self._seen)
+        whole = text[: text.rfind(b"\n") + 1] if len(text) < _MOST_AT_ONCE else text
+        self._seen += len(whole)
+        for line in whole.decode("utf-8", "replace").splitlines():
+            if self._say is not None and line.startswith(f"optbench: {WAITING}"):
+                self._say(line.removeprefix("optbench: "))
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_s: float, waiting: _Waiting) -> int | None:
+    """Return the exit status, None at the time limit."""
+    until = time.monotonic() + timeout_s
+    while (left := until - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(min(_LISTEN_S, left))
+        waiting.pass_on()
+    return None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

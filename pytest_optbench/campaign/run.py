@@ -92,7 +92,7 @@ def _attempt(campaign: Campaign, ledger: Ledger, step: Measure, say: Callable[[s
     ledger.append("started", attempt=number, id=step.id, test=step.test, accepted=list(step.accepted))
     began = time.monotonic()
     try:
-        found = measure(campaign, step)
+        found = measure(campaign, step, say)
     except KeyboardInterrupt:
         seconds = round(time.monotonic() - began, 3)
         ledger.append("finished", attempt=number, outcome="interrupted", seconds=seconds)

@@ -25,6 +25,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+WAITING = "waiting for another measuring session on this machine"
 _POLL_S = 0.1
 _REPEAT_S = 30.0
 _PID_AT = 1  # byte 0 is what is locked; Windows lets nobody read a locked byte
@@ -97,7 +98,7 @@ def _acquire(descriptor: int, waiting: Callable[[str], None] | None) -> None:
         waited = time.monotonic() - began
         if waiting is not None and waited - announced >= _REPEAT_S:
             announced = waited
-            waiting(f"waiting for another measuring session on this machine{_holder(descriptor)}")
+            waiting(f"{WAITING}{_holder(descriptor)}")
         time.sleep(_POLL_S)
     os.lseek(descriptor, _PID_AT, os.SEEK_SET)
     os.write(descriptor, f"{os.getpid():<20}".encode())

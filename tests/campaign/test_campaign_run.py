@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import psutil
 import pytest
 from campaign_project import Project, decided, ledger_of
 
+from pytest_optbench.measure.lock import measuring_lock
 from pytest_optbench.store.files import folder_lock
 
 WHOLE = "test_work.py::test_whole"
@@ -166,3 +168,23 @@ def test_an_interrupted_campaign_goes_on(project: Project, how: signal.Signals) 
     assert project.measured()[:3] == ["first", "second", "second"]
     assert "| 2 | second | accepted |" in (project.reports / "campaign.md").read_text()
     assert "| second | interrupted |" in (project.reports / "campaign.md").read_text()
+
+
+def test_waiting_for_the_machine_is_said(project: Project) -> None:
+    """While another session measures, the campaign names what its test waits for instead of saying nothing."""
+    project.write("1 first test_half")
+    command = [sys.executable, "-c", "from pytest_optbench.cli import main; main()", "campaign", "run"]
+    with (
+        measuring_lock(),
+        subprocess.Popen(
+            [*command, str(project.file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as run,
+    ):
+        assert run.stdout is not None
+        said = [run.stdout.readline(), run.stdout.readline()]
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=HANG_S)
+    assert said == [
+        "measuring first: test_work.py::test_half\n",
+        f"waiting for another measuring session on this machine (process {os.getpid()})\n",
+    ]
