@@ -59,6 +59,9 @@ class Store:
         try:
             with self._open() as connection:
                 connection.executescript(_TABLES)
+                # A damaged page opens well and fails when it is read, which would be in the middle of a run.
+                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                    raise sqlite3.DatabaseError("the store is damaged")
         except sqlite3.OperationalError as error:
             raise RulesUsageError(f"The cache folder must be writable; {str(folder)!r}: {error}.") from error
         except sqlite3.DatabaseError:

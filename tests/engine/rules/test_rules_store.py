@@ -114,3 +114,15 @@ def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
     assert Store(tmp_path).moved_aside is None
     assert len(store.entries(["mine"])["mine"]) == 4
     assert len(store.entries([f"key{n}" for n in range(50)])) > 0
+
+
+def test_a_damaged_page_is_found_at_the_start(tmp_path: Path) -> None:
+    """A store with a page overwritten is put aside and begun anew, instead of failing when that page is read."""
+    store = Store(tmp_path)
+    store.save_manifest("kept", ["x" * 100] * 200)
+    damaged = bytearray(store.path.read_bytes())
+    damaged[len(damaged) // 2 :] = b"\xff" * (len(damaged) - len(damaged) // 2)
+    store.path.write_bytes(damaged)
+    again = Store(tmp_path)
+    assert again.moved_aside is not None
+    assert again.manifest("kept") is None
