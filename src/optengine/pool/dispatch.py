@@ -138,7 +138,7 @@ class Dispatcher:
         if seconds is None or batch.task_time.observations < 2 or worker.revoking or worker.robbed:
             return False
         inflight = worker.inflight
-        ahead = sum(flight.volume for flight in inflight)
+        ahead = sum(flight.volume for flight in inflight) if inflight[-1].volume else 0
         if len(inflight) == 1:
             return seconds < TARGET_S and ahead < PREFETCH_BYTES_MAX
         if len(inflight) >= PREFETCH_CHUNKS or ahead >= PREFETCH_BYTES:
