@@ -7,7 +7,7 @@ good.
 
 A worker that dies costs the rule it was running and nothing else: finished rules keep their results, rules
 not started go back to the queue, and the rule that ran is tried once more in a unit of its own before it is a
-CRASH or a TIMEOUT. Units are handed out one per worker, so a long unit never has others waiting behind it. A
+CRASH. A rule that was ended at its limit is a TIMEOUT at once: nobody else can be to blame. Units are handed out one per worker, so a long unit never has others waiting behind it. A
 rule is handed out once its own requirements are done; no worker waits for the end of a batch.
 
 Sending, receiving and landing share the state of the units under way, so they stay in one file.
@@ -41,7 +41,7 @@ from optengine.rules.work import RunSettings, UnitOrder, dumps, light, run_unit
 if TYPE_CHECKING:
     from optengine import PersistentWorkerPool
 
-#: A rule is started at most this often: once with its unit, once alone.
+#: A rule that loses its worker is started at most this often: once with its unit, once alone.
 MAX_ATTEMPTS = 2
 #: Times a rule may be lost with a worker that died before starting it.
 MAX_LOSSES = 3
@@ -327,11 +327,11 @@ class ProcessRunner:
         others = [rule for rule in rest if rule is not culprit]
         if others:
             self._waiting.rejoin(others)
-        if self._attempts[culprit.id] < MAX_ATTEMPTS:
+        raw = self._verdict(culprit, flight, why)
+        if raw.status is Status.CRASH and self._attempts[culprit.id] < MAX_ATTEMPTS:
             self.stats.retries += 1
             self._waiting.rejoin([culprit])
             return
-        raw = self._verdict(culprit, flight, why)
         raw.worker, raw.attempts = f"pid-{flight.pid}", self._attempts[culprit.id]
         self._source.deliver(culprit, raw)
 

@@ -63,8 +63,9 @@ def test_one_bad_rule_costs_only_itself(
     assert [one.status for one in report.results] == ["PASS"] * 5 + [status, "PASS"]
     bad = report.result("bad")
     assert says in (bad.reason or "")
-    assert bad.attempts == 2
-    assert report.stats.retries == 1
+    # Who hangs is known for certain and pays for its limit once; who crashed may have been hit by another.
+    assert bad.attempts == (2 if status == "CRASH" else 1)
+    assert report.stats.retries == bad.attempts - 1
     assert report.stats.fallbacks == 0
 
 
