@@ -23,11 +23,12 @@ from .callables import (
     takes_setup_value,
 )
 from .clock import Clock
-from .errors import ArmRaised, InvalidArm
+from .errors import ArmRaised, InvalidArm, TimeLimitReached
 from .event_loop import EventLoop
 from .forks import ForkGuard, forks_so_far
 from .layout import Place, as_it_comes
 from .record import Recordings
+from .terminated import Terminated
 from .time_limit import TimeLimit
 
 
@@ -234,9 +235,11 @@ class Arm:
         try:
             with self._limit.interruptible():
                 yield
-        except InvalidArm:
+        except (InvalidArm, KeyboardInterrupt, TimeLimitReached, Terminated):
             raise
-        except (Exception, SystemExit) as error:
+        except (
+            BaseException
+        ) as error:  # a skip is one as well: it must not end a test whose arm was to be judged
             raise ArmRaised(self.name, self._stage, error) from error
         finally:
             self._guard.leave_if_child()

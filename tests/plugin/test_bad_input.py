@@ -85,6 +85,31 @@ def test_an_arm_that_raises_gets_a_verdict(bench: Bench, arms: str) -> None:
     result.stdout.fnmatch_lines(["*RuntimeError: no data*"])
 
 
+@pytest.mark.parametrize("way", ["skip", "xfail"])
+@pytest.mark.parametrize("when", ["calls", "len(calls) > 2"])
+def test_an_arm_that_skips_gets_a_verdict(bench: Bench, way: str, when: str) -> None:
+    """A skip or an expected failure inside an arm does not end the test undecided: INCONCLUSIVE, and it fails."""
+    bench.body(
+        f"calls = []\ndef odd():\n    calls.append(1)\n    if {when}:\n        pytest.{way}('no data')\n"
+        "    return 7998000\noptbench.compare(baseline=slow, optimized=odd)"
+    )
+    result = bench.run_here()
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    document = bench.only()
+    assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["arm-raised"])
+    result.stdout.fnmatch_lines(["*no data*"])
+
+
+@pytest.mark.parametrize("way", ["skip", "xfail"])
+def test_a_skip_in_the_body_of_a_test_stays_one(bench: Bench, way: str) -> None:
+    """What a test itself says of its own fate, before it compares, is respected."""
+    bench.file(FASTER + f"\ndef test_not_here(optbench):\n    import pytest\n    pytest.{way}('not here')\n")
+    result = bench.run_here("--optbench-quick", "--optbench-gate=off")
+    result.assert_outcomes(passed=1, skipped=int(way == "skip"), xfailed=int(way == "xfail"))
+    assert len(bench.index()) == 1
+
+
 def test_results_that_change_during_timing_are_rejected(bench: Bench) -> None:
     """Equivalence is checked again after timing, on fresh calls."""
     bench.body(

@@ -149,6 +149,7 @@ def in_child(what: str) -> str:
     ("what", "reason", "says"),
     [
         ("raise KeyError('only here')", "arm-raised", "KeyError: 'only here'"),
+        ("import pytest; pytest.skip('only here')", "arm-raised", "raised Skipped: only here"),
         ("os._exit(9)", "invalid-measurement", "exit status 9"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "invalid-measurement", "killed by SIGKILL"),
         ("time.sleep(600)", "time-limit", "gave no answer in time and was ended: after 4 s"),
