@@ -19,7 +19,7 @@ def add_parser(commands: Any) -> None:
     listed = _action(actions, "list", "one line per decision")
     _filters(listed)
     shown = _action(actions, "show", "the newest decision on one subject and those before it")
-    shown.add_argument("subject", help="an id, or a part of an id or title that names one subject")
+    shown.add_argument("subject", help="an id, a title, or a part of either that names one subject")
     shown.add_argument("--run", help="the decision of this run instead of the newest")
     shown.add_argument(
         "--format", choices=("text", "markdown", "json"), default="text", help="markdown is the whole report"
@@ -70,7 +70,7 @@ def _action(actions: Any, name: str, text: str) -> Any:
 
 
 def _filters(parser: Any) -> None:
-    parser.add_argument("--subject", help="an id, or a part of an id or title")
+    parser.add_argument("--subject", help="an id, a title, or a part of either")
     parser.add_argument("--verdict", type=str.upper, choices=("ACCEPT", "REJECT", "INCONCLUSIVE"))
     parser.add_argument("--group", help="the group named in the marker")
     parser.add_argument("--since", type=_since, metavar="WHEN", help="a date, or 12h, 30d, 8w ago")

@@ -41,10 +41,16 @@ class Selection:
 
 
 def by_subject(records: Sequence[Record], subject: str) -> list[Record]:
-    """Return the records whose id is ``subject``, or else those with it in their id or title."""
+    """Return the records whose id is ``subject``, else those of the ids with that title, else those with it in either.
+
+    A subject that was renamed keeps all its records, under whatever title they were made.
+    """
     exact = [record for record in records if record.id == subject]
     if exact:
         return exact
+    titled = {record.id for record in records if record.title == subject}
+    if titled:
+        return [record for record in records if record.id in titled]
     wanted = subject.casefold()
     return [r for r in records if wanted in r.id.casefold() or wanted in r.title.casefold()]
 

@@ -56,6 +56,17 @@ def test_an_exact_id_is_that_subject_alone(history: Location) -> None:
     assert [record.id for record in one_subject(found, "t.py::test")] == ["t.py::test"]
 
 
+def test_an_exact_title_is_that_subject_alone(history: Location) -> None:
+    """A title that is also a part of another one names its own subject, with what was decided under other titles."""
+    write_run(
+        history,
+        [decision(id="t.py::a", title="test_rec"), decision(id="t.py::b", title="test_rec_diff")],
+    )
+    write_run(history, [decision(id="t.py::a", title="an older name")])
+    found = read(history).records
+    assert [record.id for record in one_subject(found, "test_rec")] == ["t.py::a"] * 2
+
+
 def test_a_subject_must_be_one(records: list[Record]) -> None:
     """A name for none or several subjects is an error that says which there are."""
     with pytest.raises(StoreError, match="must hold a decision on 'zebra'; see optbench history list"):
