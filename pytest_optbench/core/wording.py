@@ -9,13 +9,13 @@ _BYTES: Final = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 def percent(fraction: float, digits: int = 2) -> str:
-    """Return a fraction as per cent: 0.0993 -> "9.93 %"; "n/a" if it is not finite."""
-    return f"{100.0 * fraction:.{digits}f} %" if math.isfinite(fraction) else "n/a"
+    """Return a fraction as per cent: 0.0993 -> "9.93 %", never "-0.00 %"; "n/a" if it is not finite."""
+    return f"{100.0 * fraction:z.{digits}f} %" if math.isfinite(fraction) else "n/a"
 
 
 def short_percent(fraction: float) -> str:
     """Return a fraction as per cent without trailing zeros: 0.05 -> "5 %"."""
-    return f"{100.0 * fraction:.6g} %"
+    return f"{100.0 * fraction:z.6g} %"
 
 
 def change(fraction: float) -> str:

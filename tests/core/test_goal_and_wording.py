@@ -68,8 +68,9 @@ def test_every_reason_is_explained():
 def test_numbers():
     """Per cent, ratios and p-values are written as documented."""
     assert wording.percent(0.09931) == "9.93 %"
+    assert (wording.percent(-1e-6), wording.percent(-0.0, 0)) == ("0.00 %", "0 %")
     assert wording.percent(math.nan) == "n/a"
-    assert wording.short_percent(0.05) == "5 %"
+    assert (wording.short_percent(0.05), wording.short_percent(-0.0)) == ("5 %", "0 %")
     assert [wording.change(x) for x in (-0.05, -2.5e-6, 0.0, 0.031, 41.5, 2712.3)] == [
         "-5.00 %", "-0.00025 %", "+0.00 %", "+3.10 %", "42.5x as much", "2713x as much"
     ]  # fmt: skip
