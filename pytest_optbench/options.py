@@ -218,7 +218,12 @@ class _Option:
 _OPTIONS: Final = (
     _Option("enabled", _flag, None, "measure and decide (without it every arm runs once and is checked)"),
     _Option("trials", _integer(1), "N", "pairs before the first look (default 10, the minimum)"),
-    _Option("max_trials", _integer(1), "N", "pairs at the last look (default 40)"),
+    _Option(
+        "max_trials",
+        _integer(1),
+        "N",
+        "pairs at the last look (default 40, or --optbench-trials if that is more)",
+    ),
     _Option("min_speedup", parse_time_saved, "X", "gain to prove: 5%%, 0.05 or 1.05x (default 5%%)"),
     _Option("max_slowdown", parse_slowdown, "X", "margin of the no-regression goal (default 5%%)"),
     _Option("max_memory", parse_margin, "X", "most extra memory, such as 20%% (default: shown, not judged)"),

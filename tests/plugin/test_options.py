@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from plugin_bench import FASTER, Bench
 
@@ -121,6 +123,14 @@ def test_precedence_is_command_line_then_ini_then_marker_then_call() -> None:
         (["--optbench-max-time=0"], "--optbench-max-time*positive number of seconds*'0'"),
         (["--optbench-cpus=9999"], "--optbench-cpus*may use*'9999'"),
         (["--optbench-seed=-1"], "--optbench-seed*at least 0, received -1"),
+        (
+            ["--optbench-build=make"],
+            "--optbench-build prepares the trees*add --optbench-base=REV, or leave it out",
+        ),
+        (
+            ["--optbench-trials=50", "--optbench-max-trials=40"],
+            "--optbench-max-trials: must be at least --optbench-trials (50), received 40",
+        ),
         (["--optbench-history=nope://x"], "--optbench-history*nope://x*name a folder"),
     ],
 )
@@ -130,6 +140,23 @@ def test_a_wrong_option_is_a_usage_error(bench: Bench, args: list[str], message:
     result = bench.run_here(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+def test_more_trials_than_the_usual_maximum_are_made(bench: Bench) -> None:
+    """A first look beyond the default maximum moves the maximum: as many pairs as were asked for."""
+    bench.file(FASTER)
+    result = bench.run_here("--optbench-trials=50", "--optbench-gate=off")
+    result.stdout.fnmatch_lines(["optbench: 50 to 50 pairs, *"])
+    (path,) = (each for each in bench.reports() if each.suffix == ".json" and each.stem != "index")
+    document = json.loads(path.read_text())
+    assert (len(document["pairs"]), document["protocol"]["looks"]) == (50, [50])
+
+
+def test_a_build_command_of_an_ini_file_waits_for_a_base(bench: Bench) -> None:
+    """The ini key is for the runs that have a base: another run does not refuse it."""
+    bench.file(FASTER)
+    bench.pytester.makeini("[pytest]\noptbench_build = make\n")
+    assert bench.run_here("--optbench-quick", "--optbench-gate=off").ret == 0
 
 
 def test_ini_keys_bear_the_options_names(bench: Bench) -> None:
