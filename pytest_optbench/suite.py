@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .child.items import uses_benchmark_fixture
 from .history.apart import Prepared, add, prepare
 from .history.location import without_secrets
 from .options import Settings
@@ -30,6 +31,11 @@ HELD = pytest.StashKey[Mapping[str, list[Entry]]]()
 """Earlier decisions by id, of the history; only there when the run has one."""
 
 WORKER_KEY = "optbench_history"
+ACROSS_KEY = "optbench_across_revisions"
+
+_NEEDS_A_BASE = (
+    "; those with a benchmark fixture are compared with another git revision: add --optbench-base=REV"
+)
 
 
 class Suite:
@@ -44,6 +50,7 @@ class Suite:
         self._failures: list[str] = []
         self._errors: list[str] = []
         self._page: Path | None = None
+        self._across = False
         xml = config.getoption("xmlpath", None)  # pytest takes it from the folder it starts in
         self._junit = None if xml is None else Path(os.path.expandvars(xml)).expanduser().absolute()
         if settings.history is not None and not config.option.collectonly:
@@ -77,6 +84,30 @@ class Suite:
         if HELD in self._config.stash:
             node.workerinput[WORKER_KEY] = json.dumps(self._config.stash[HELD])
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note whether there are benchmarks that only a run with a base measures."""
+        self._across = any(
+            isinstance(i, pytest.Function) and uses_benchmark_fixture(i) for i in session.items
+        )
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput[ACROSS_KEY] = self._across
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of pytest-xdist noted."""
+        self._across |= bool(getattr(node, "workeroutput", {}).get(ACROSS_KEY))
+
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Warn of a marked test that is no benchmark: nothing would be measured, and nothing say so."""
+        if not isinstance(item, pytest.Function) or not any(m.name == "optbench" for m in item.own_markers):
+            return
+        if "optbench" not in item.fixturenames and not uses_benchmark_fixture(item):
+            message = (
+                f"optbench: {item.nodeid} is marked with @pytest.mark.optbench but measures nothing; "
+                "take the optbench fixture and call optbench.compare(), or remove the marker"
+            )
+            item.warn(pytest.PytestWarning(message))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the documents of a test; after a rerun the last ones count."""
         for text in getattr(report, "optbench", ()):
@@ -97,6 +128,7 @@ class Suite:
             self._errors.append(
                 "no benchmark was measured, so nothing was proved: the gate does not pass. "
                 "Check the selection (-k, -m, paths) and that tests use the optbench fixture"
+                + (_NEEDS_A_BASE if self._across and self._settings.base is None else "")
             )
         if session.exitstatus == pytest.ExitCode.OK and (self._errors or self._failures):
             status = pytest.ExitCode.TESTS_FAILED if documents else pytest.ExitCode.USAGE_ERROR

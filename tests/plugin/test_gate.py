@@ -107,6 +107,28 @@ def test_an_empty_gate_is_an_error(bench: Bench, args: tuple[str, ...]) -> None:
         result.stdout.fnmatch_lines(["*no benchmark was measured*"])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_an_empty_gate_says_how_to_measure_other_suites(bench: Bench, workers: tuple[str, ...]) -> None:
+    """Where tests use the benchmark fixture, the error names the option that measures them."""
+    bench.file("def test_theirs(benchmark):\n    benchmark(sum, range(9))\n")
+    result = bench.run(*workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*no benchmark was measured*add --optbench-base=REV*"])
+
+
+def test_a_marker_on_a_test_that_measures_nothing_warns(bench: Bench) -> None:
+    """A marked test without a benchmark fixture is named with the cure; a real benchmark and no marker are not."""
+    mark = "@pytest.mark.optbench(title='t')\n"
+    bench.file(
+        FASTER.replace("def test_gain", f"import pytest\n{mark}def test_gain")
+        + f"\n{mark}def test_forgotten():\n    pass\n\ndef test_plain():\n    pass\n"
+        + f"\n{mark}def test_theirs(benchmark):\n    benchmark(sum, range(9))\n"
+    )
+    result = bench.run("--optbench-quick", "--optbench-gate=off")
+    result.assert_outcomes(passed=4, warnings=1)
+    result.stdout.fnmatch_lines(["*test_bench.py::test_forgotten is marked*take the optbench fixture*"])
+
+
 def test_a_deselected_benchmark_leaves_an_empty_gate(bench: Bench) -> None:
     """Selecting everything away keeps pytest's own non-zero status."""
     bench.file(FASTER)
