@@ -105,7 +105,7 @@ class RuleResult:
         message: what to tell the reader, one line where possible.
         evidence: plain JSON data; anything else was replaced by a note that names its original type.
         seconds: time of the attempt that gave this result, measured where it ran; 0.0 for SKIP and cached
-        results. worker: who ran it: ``main``, ``thread-1``, ``pid-1234``; None when nothing ran.
+        results. worker: who ran it: ``main``, ``thread-1``, ``child-1``, ``pid-1234``; None when nothing ran.
         cached: True when taken from the store.
         reason: why: the failed dependency of a SKIP, traceback of an ERROR, limit and stack of a TIMEOUT,
         exit of a CRASH. attempts: how often it was started in this run (0 for SKIP and cached results).

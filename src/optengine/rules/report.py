@@ -73,8 +73,8 @@ class Stats(_ByName):
     """Counts and times of one run. Seconds are wall time unless said otherwise.
 
     Attributes:
-        mode: how rules were run: sequential, threads, processes, or ``sequential+processes`` when auto
-        changed over. requested_mode: what was asked for.
+        mode: how rules were run: sequential (in mode auto in a forked child), threads, processes, or
+            ``sequential+processes`` when auto changed over. requested_mode: what was asked for.
         reason: why mode auto did what it did; empty in other modes.
         workers: workers used at most.
         worker_reason: why so many.

@@ -3,7 +3,8 @@
 Rules that are ready are looked at first: those whose requirements did not pass are skipped, results that still
 hold are taken from the store, and the rest is cut into units and run in this process, in threads or in worker
 processes. This process and threads finish one batch before the next; worker processes get a rule as soon as
-its own requirements are done. What runs where never changes a verdict; it is decided here and nowhere else.
+its own requirements are done. Mode auto begins in a forked child, which costs little and contains crashes. What
+runs where never changes a verdict; it is decided here and nowhere else, which is why this file is long.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from optengine import cpus
 from optengine.progress import Progress
-from optengine.rules import adaptive, graph, grouping, incremental, segment, tree
+from optengine.rules import adaptive, forked, graph, grouping, incremental, segment, tree
 from optengine.rules.batches import BatchLog
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.grouping import Unit
@@ -72,6 +73,8 @@ class Run:
         self.closing = contextlib.ExitStack()
         self.runner: ProcessRunner | None = None
         self.no_pool = False
+        self.child: forked.ForkedLane | None = None
+        self.not_forked: str | None = None
         self.seen_s: list[float] = []
         self.known = self.cache.timings if self.cache is not None else {}
 
@@ -326,12 +329,40 @@ class Run:
             return went_over
 
         before = bool(self.seen_s)
-        left = self._run_here(rules, 1, stop)
+        left = self._run_in_child(rules, stop)
         if left:
             self._run_processes(left)
             self.stats.mode = (
                 f"sequential+{self.stats.mode}" if before or len(left) < len(rules) else self.stats.mode
             )
+
+    def _run_in_child(self, rules: Sequence[Rule], stop: Callable[[], bool]) -> list[Rule]:
+        """Run *rules* one after another where a rule that ends its process ends no more than that; in this process
+        where no child can be forked, which is said."""
+        if self.not_forked is None:
+            if self.child is None:
+                by_id = {rule.id: rule for rule in self.options.rules}
+                self.child = forked.ForkedLane(
+                    by_id,
+                    self.workspace,
+                    self.snapshot,
+                    self.options.timeout,
+                    self.stats,
+                    share=self.options.grouping,
+                )
+                self.closing.callback(self.child.close)
+            units = grouping.plan(rules, 1, costs=self.known, grouping=self.options.grouping)
+            for unit in units:
+                self.started(unit.rules, "sequential")
+            try:
+                return self.child.run(
+                    [rule for unit in units for rule in unit.rules], self.results, self.deliver, stop
+                )
+            except forked.CannotFork as error:
+                self.not_forked = str(error)
+        left = self._run_here([rule for rule in rules if rule.id not in self.results], 1, stop)
+        self.stats.reason += f"; rules could end this process, which was not forked: {self.not_forked}"
+        return left
 
     def _decision(self, rules: Sequence[Rule], waiting: Sequence[str]) -> adaptive.PoolDecision:
         startup = self.known.get(incremental.STARTUP_KEY, _measured_startup or adaptive.ASSUMED_STARTUP_S)
@@ -373,6 +404,9 @@ class Run:
             self._remember_files(self.store)
         if not stats.peak_memory:
             stats.peak_memory, stats.memory_how = own_peak_bytes(), "peak RSS of this process"
+            if self.child is not None and self.child.peak_bytes:
+                stats.peak_memory += self.child.peak_bytes
+                stats.memory_how += " and of its child, shared pages counted in both"
         stats.wall_s = time.perf_counter() - self.began
 
     def _remember_files(self, store: Store) -> None:

@@ -85,7 +85,7 @@ def create(
         offset += len(data)
     inputs: dict[str, Any] = {}
     for name, (data, recorder, trace) in run_inputs.items():
-        inputs[name] = [offset, len(data), recorder.unrecorded, recorder.saw_anything, _trace_json(trace)]
+        inputs[name] = [offset, len(data), recorder.unrecorded, recorder.saw_anything, trace_json(trace)]
         contents.append(data)
         offset += len(data)
     header = json.dumps(
@@ -161,21 +161,23 @@ class SegmentSnapshot:
             recorder.unrecorded = list(unrecorded)
             recorder.saw_anything = bool(saw_anything)
             start = self._base + offset
-            found[name] = (self._view[start : start + length], recorder, _trace_of(trace))
+            found[name] = (self._view[start : start + length], recorder, trace_of(trace))
         return found
 
 
-def _trace_json(trace: Trace | None) -> Any:
+def trace_json(trace: Trace | None) -> Any:
+    """*trace* as JSON data."""
     if trace is None:
         return None
-    return [[list(one) for one in trace.records], [_trace_json(part) for part in trace.parts]]
+    return [[list(one) for one in trace.records], [trace_json(part) for part in trace.parts]]
 
 
-def _trace_of(data: Any) -> Trace | None:
+def trace_of(data: Any) -> Trace | None:
+    """The trace behind :func:`trace_json`."""
     if data is None:
         return None
     records, parts = data
-    inner = tuple(part for part in map(_trace_of, parts) if part is not None)
+    inner = tuple(part for part in map(trace_of, parts) if part is not None)
     return Trace(tuple((str(a), str(b), str(c)) for a, b, c in records), inner)
 
 

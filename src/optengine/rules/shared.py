@@ -97,7 +97,7 @@ class SharedInputs:
         self._scene = scene
         self._make_context = make_context
         self._keep_traces = keep_traces
-        self._attached = attached or {}
+        self._attached = dict(attached or {})
         self._built: dict[str, Built] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
@@ -137,6 +137,18 @@ class SharedInputs:
         with contextlib.suppress(SharedInputError):
             self.get(name, Recorder(self._scene, keep=False))
         return self._built[name]
+
+    def built_for_run(self) -> dict[str, Built]:
+        """Run-wide inputs that are built, without those whose builder raised."""
+        return {
+            name: built
+            for name, built in self._built.items()
+            if self._builders[name].scope == "run" and built.error is None
+        }
+
+    def attach(self, name: str, data: bytes, recorder: Recorder, trace: Trace | None) -> None:
+        """Take the run-wide input *name* as it was built in another process, so that it is not built again."""
+        self._attached[name] = (data, recorder, trace)
 
     def clear(self) -> None:
         """Drop every built object, so that the next use builds again."""

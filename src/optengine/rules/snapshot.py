@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from optengine.rules import alarm, digest
 from optengine.rules.tree import Entry, FileIndex
@@ -63,6 +63,8 @@ class DiskSnapshot:
         self.learned: dict[str, tuple[Version, str]] = {}
         self.hashed = 0
         self._digests: dict[str, str] = dict(trusted or {})
+        self._news: list[str] = []
+        self._news_hashed = 0
         self._contents: dict[str, bytes] = {}
         self._kept_bytes = 0
         self._lock = threading.Lock()
@@ -82,6 +84,7 @@ class DiskSnapshot:
             if path in self._contents:
                 return self._contents[path]
             self._digests[path] = digest.of_bytes(data)
+            self._news.append(path)
             self.hashed += 1
             version = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
             if time.time_ns() - max(info.st_mtime_ns, info.st_ctime_ns) > RACY_NS and info.st_size == len(
@@ -104,6 +107,7 @@ class DiskSnapshot:
         remembered = self.known.get(path)
         if remembered is not None and remembered[0] == entry.version:
             self._digests[path] = remembered[1]
+            self._news.append(path)
             self.learned[path] = remembered
             return remembered[1]
         try:
@@ -111,6 +115,20 @@ class DiskSnapshot:
         except OSError as error:
             return f"unreadable:{error.errno}"
         return self._digests[path]
+
+    def news(self) -> tuple[list[tuple[str, str, Version | None]], int]:
+        """Digests found since the last call, with the version where it is known for certain, and files hashed."""
+        fresh, self._news = self._news, []
+        hashed, self._news_hashed = self.hashed - self._news_hashed, self.hashed
+        return [(path, self._digests[path], self.learned.get(path, (None,))[0]) for path in fresh], hashed
+
+    def take(self, news: Iterable[Sequence[Any]], hashed: int) -> None:
+        """Take over the :meth:`news` of a snapshot that was copied from this one."""
+        for path, found, version in news:
+            self._digests[path] = found
+            if version is not None:
+                self.learned[path] = (tuple(version), found)
+        self.hashed += hashed
 
     def forget_contents(self) -> None:
         """Free the kept bytes; digests stay."""

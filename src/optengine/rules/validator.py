@@ -27,9 +27,9 @@ class ProcessPoolValidator:
     Args:
         root: the folder.
         rules: what to check.
-        mode: ``sequential``, ``threads``, ``processes``, or ``auto`` (in this process until a pool would
-        pay). Only
-            worker processes contain a rule that ends its process.
+        mode: ``sequential``, ``threads``, ``processes``, or ``auto`` (in one forked child until a pool would
+            pay). A rule that ends its process is contained in ``processes`` and ``auto``, which does not fork
+            a process with threads: it then begins in this process and says so.
         max_workers: threads or processes; None chooses from CPUs, cgroup quota, load and work.
         timeout: limit in seconds of rules that have none; None for no limit.
         cache_dir: folder of the store; None runs every rule.

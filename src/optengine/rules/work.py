@@ -13,6 +13,7 @@ import faulthandler
 import os
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def run_unit(order: UnitOrder) -> None:
                 raw = desk.workspace.run(rule, {name: order.results[name] for name in rule.requires})
             finally:
                 faulthandler.cancel_dump_traceback_later()
-            _write_result(ledger, desk, position, raw)
+            write_result(ledger.write, desk.traces_sent, position, raw)
         if not order.share:
             desk.workspace.shared.clear()
         ledger.write({"event": "end", "time": time.monotonic(), "unpickle_s": unpickle_s})
@@ -174,7 +175,10 @@ def _new_desk(order: UnitOrder) -> _Desk:
     return _Desk(order.run, workspace, why is None, mapped_bytes, attach_s, why, load_s)
 
 
-def _write_result(ledger: LedgerWriter, desk: _Desk, position: int, raw: RawResult) -> None:
+def write_result(
+    write: Callable[[dict[str, Any]], None], traces_sent: set[str], position: int, raw: RawResult
+) -> None:
+    """Write *raw* as events, its traces first; those in *traces_sent* are named only, new ones are added."""
     event: dict[str, Any] = {
         "event": "result",
         "rule": position,
@@ -189,8 +193,8 @@ def _write_result(ledger: LedgerWriter, desk: _Desk, position: int, raw: RawResu
     }
     if raw.trace is not None:
         for trace in raw.trace.walk():
-            if trace.digest not in desk.traces_sent:
-                ledger.write({"event": "trace", "digest": trace.digest, "trace": trace.as_json()})
-                desk.traces_sent.add(trace.digest)
+            if trace.digest not in traces_sent:
+                write({"event": "trace", "digest": trace.digest, "trace": trace.as_json()})
+                traces_sent.add(trace.digest)
         event["trace"] = raw.trace.digest
-    ledger.write(event)
+    write(event)

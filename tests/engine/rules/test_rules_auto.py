@@ -1,4 +1,4 @@
-"""Mode auto on real rules: stays here for small work, changes over for large."""
+"""Mode auto on real rules: starts no pool for small work, changes over for large."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from optengine.rules.errors import RulesUsageError
 from optengine.rules.incremental import STARTUP_KEY
 from optengine.rules.store import Store
 
+#: Who runs rules before there is a pool: a forked child, or this process when it has threads.
+ONE_LANE = {"child-1", "main"}
+
 
 class Sleeps:
     """A rule that takes its time."""
@@ -26,8 +29,9 @@ class Sleeps:
         return ctx.fs.exists(".")
 
 
-def test_tiny_rules_stay_in_this_process(tmp_path: Path) -> None:
-    """For rules of a tenth of a millisecond no pool is started, and the report says with which numbers.
+def test_tiny_rules_start_no_pool(tmp_path: Path) -> None:
+    """For rules of a tenth of a millisecond no pool is started: one lane runs them, and the report says with which
+    numbers.
 
     The start-up comes from the store, so that a pause of this machine is not taken for long rules.
     """
@@ -41,7 +45,8 @@ def test_tiny_rules_stay_in_this_process(tmp_path: Path) -> None:
     assert "start-up 600.00 s" in report.stats.reason
     assert report.stats.worker_reports == []
     assert "a pool would cost" in report.stats.reason
-    assert {one.worker for one in report.results} == {"main"}
+    assert len({one.worker for one in report.results}) == 1
+    assert {one.worker for one in report.results} <= ONE_LANE
 
 
 def test_long_rules_move_to_a_pool(tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_long_rules_move_to_a_pool(tmp_path: Path) -> None:
     assert report.stats.mode == "sequential+processes"
     assert "a pool would save" in report.stats.reason
     workers = {one.worker for one in report.results}
-    assert "main" in workers
+    assert workers & ONE_LANE
     assert len(workers) > 1
 
 
@@ -70,7 +75,7 @@ def test_known_costs_decide_at_once(tmp_path: Path) -> None:
     (tree / "new").mkdir()
     again = ProcessPoolValidator(tree, rules, mode="auto", config={"x": 1}, **options).validate()  # type: ignore[arg-type]
     assert again.stats.mode == "processes"
-    assert "main" not in {one.worker for one in again.results}
+    assert not ONE_LANE & {one.worker for one in again.results}
 
 
 @pytest.mark.parametrize(
