@@ -4,7 +4,7 @@ time.
 A lane is a daemon thread that takes units and runs their rules one after another. The supervisor, in the
 calling thread, watches the clock. A rule that is over its limit gets its TIMEOUT at once, its lane is given
 up, and a new lane goes on with the rest of the unit. Python cannot end a thread, so a rule given up goes on
-in the background, and a rule that ends the process ends it: only worker processes contain that.
+in the background, and a rule that ends the process ends it: only other processes contain that.
 """
 
 from __future__ import annotations

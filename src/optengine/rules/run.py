@@ -21,6 +21,7 @@ from optengine import cpus
 from optengine.progress import Progress
 from optengine.rules import adaptive, forked, graph, grouping, incremental, segment, tree
 from optengine.rules.batches import BatchLog
+from optengine.rules.child import CannotFork
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.grouping import Unit
 from optengine.rules.lanes import Lanes
@@ -358,7 +359,7 @@ class Run:
                 return self.child.run(
                     [rule for unit in units for rule in unit.rules], self.results, self.deliver, stop
                 )
-            except forked.CannotFork as error:
+            except CannotFork as error:
                 self.not_forked = str(error)
         left = self._run_here([rule for rule in rules if rule.id not in self.results], 1, stop)
         self.stats.reason += f"; rules could end this process, which was not forked: {self.not_forked}"

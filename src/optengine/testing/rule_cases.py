@@ -5,7 +5,7 @@ tests.
         mode = "threads"
 
 The rules are functions of this module, so workers can import them. ``contains_crashes`` says whether a rule
-that ends its process is contained; only worker processes can do that.
+that ends its process is contained for certain; only other processes can do that.
 """
 
 from __future__ import annotations
