@@ -274,3 +274,36 @@ def test_what_rules_print_appears_once(tree: Path) -> None:
         tree.parent,
     )
     assert sorted(found.stdout.splitlines()) == ["before", "from the rule"], found.stderr
+
+
+def test_the_child_ends_with_a_parent_that_is_killed(tree: Path) -> None:
+    """When the validating process is killed while a rule hangs, the child that ran the rule does not stay."""
+    text = """
+    import os, sys, time
+    from optengine.rules import ProcessPoolValidator, RuleSet
+    def hangs(ctx):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    rules = RuleSet()
+    rules.add("hangs", hangs)
+    ProcessPoolValidator(sys.argv[1], rules).validate()
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", textwrap.dedent(text), str(tree)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert child != parent.pid
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while runs(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not runs(child)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
