@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from . import temporary
 from .address_space import PAGES, drawn_address_space
 from .channel import ARM, CPUS, NAMES, PADDING, SEED, TEMP, TREE
 from .children import Child, ChildLost
@@ -93,7 +93,7 @@ class ProcessPairs:
 
     def __enter__(self) -> Self:
         """Make the folder for temporary files of children; return the driver."""
-        self._folder = Path(tempfile.mkdtemp(prefix="optbench-"))
+        self._folder = temporary.make()
         return self
 
     def __exit__(

@@ -11,20 +11,15 @@ objects, so nothing is fetched from a network.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
 
+from ..measure import temporary
 from .errors import RevisionError
 from .git import Commit, Repository
-
-PREFIX: Final = "optbench-"
-OWNER: Final = "owner.json"
 
 
 @contextmanager
@@ -34,7 +29,7 @@ def worktree(repository: Repository, commit: Commit) -> Iterator[Path]:
     Raises `RevisionError` when git cannot make it or a submodule's commit is missing.
     """
     prune(repository)
-    home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    home = temporary.make()
     tree = home / repository.root.name
     try:
         if home.is_relative_to(repository.root):
@@ -42,7 +37,6 @@ def worktree(repository: Repository, commit: Commit) -> Iterator[Path]:
                 f"the folder for temporary files must lie outside the repository, received {str(home.parent)!r}; "
                 "set TMPDIR to another folder"
             )
-        (home / OWNER).write_text(json.dumps(_me()), encoding="utf-8")
         # Never --force: it would take a branch or a path away from somebody.
         repository.git("worktree", "add", "--quiet", "--detach", os.fspath(tree), commit.commit)
         _submodules(repository.root, tree, commit.commit)
@@ -56,7 +50,7 @@ def prune(repository: Repository) -> list[Path]:
     gone = []
     for tree in _listed(repository):
         home = tree.parent
-        if home.name.startswith(PREFIX) and _abandoned(home):
+        if home.name.startswith(temporary.PREFIX) and temporary.abandoned(home):
             _remove(repository, home, tree)
             gone.append(tree)
     return gone
@@ -69,42 +63,6 @@ def _listed(repository: Repository) -> list[Path]:
         if line.startswith(b"worktree "):
             found.append(Path(os.fsdecode(line.removeprefix(b"worktree "))))
     return found
-
-
-def _abandoned(home: Path) -> bool:
-    """Return whether the process that made ``home`` is known to be gone."""
-    if not home.exists():
-        return True
-    try:
-        owner = json.loads((home / OWNER).read_text(encoding="utf-8"))
-        pid, started, space = int(owner["pid"]), float(owner["started"]), owner["namespace"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # just being made, or not ours: never remove on a guess
-    if space != _namespace():
-        return False  # a process of another container cannot be looked up from here
-    import psutil
-
-    try:
-        return bool(abs(psutil.Process(pid).create_time() - started) > 1.0)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
-
-
-def _me() -> dict[str, Any]:
-    import psutil
-
-    return {"pid": os.getpid(), "started": psutil.Process().create_time(), "namespace": _namespace()}
-
-
-def _namespace() -> str:
-    """Return what tells apart the process tables of containers that share a file system."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 (no path: pid:[4026531836])
-    except OSError:
-        return ""
 
 
 def _remove(repository: Repository, home: Path, tree: Path) -> None:

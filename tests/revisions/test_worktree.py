@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from repositories import Repo
 
+from pytest_optbench.measure.temporary import OWNER
 from pytest_optbench.revisions.errors import RevisionError
 from pytest_optbench.revisions.git import Repository
-from pytest_optbench.revisions.worktree import OWNER, prune, worktree
+from pytest_optbench.revisions.worktree import prune, worktree
 
 
 def leftovers(folder: Path) -> list[str]:
