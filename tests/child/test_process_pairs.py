@@ -39,9 +39,22 @@ def test_last(benchmark, tmp_path):
 IDS = [f"test_tree.py::{name}" for name in ("test_first", "test_bad", "test_last")]
 
 
+_earlier: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def earlier_children() -> None:
+    """Other tests of this process may have left it a child for good, such as the resource tracker of a pool."""
+    _earlier.clear()
+    _earlier.update(psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
+    """Return what this process has started since the test began and what still runs."""
     return [
-        each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE
+        each
+        for each in psutil.Process().children(recursive=True)
+        if each not in _earlier and each.status() != psutil.STATUS_ZOMBIE
     ]
 
 

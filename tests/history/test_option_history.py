@@ -192,7 +192,7 @@ def test_a_child_that_dies_is_reported(bench: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", str(hidden))
     result = bench.run("--optbench-history=history")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*the process that reads it ended with status 9: it said nothing*"])
+    result.stderr.fnmatch_lines(["*the process that does so ended with status 9: it said nothing*"])
 
 
 def test_a_history_that_was_not_read_is_an_error(tmp_path: Path) -> None:

@@ -76,12 +76,13 @@ def test_it_is_gone_when_a_test_removed_it_first(repo: Repo, own_temporary_folde
 
 
 OWNER_PROCESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pytest_optbench.revisions.git import Repository
 from pytest_optbench.measure.terminated import terminable
 from pytest_optbench.revisions.worktree import worktree
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
 git = Repository.of(Path(sys.argv[1]))
 with terminable(), worktree(git, git.head()) as tree:
     print(tree, flush=True)

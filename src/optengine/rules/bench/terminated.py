@@ -15,12 +15,13 @@ class Terminated(BaseException):
 
 @contextmanager
 def unwound_by_sigterm() -> Iterator[None]:
-    """Unwind the block on SIGTERM, then die of it as if nothing had been in between.
+    """Unwind the block on SIGTERM, then die of it, or let its handler so far act, as if nothing had been in between.
 
-    Only the main thread can do so; in others, and where SIGTERM is ignored or handled already, nothing changes.
+    Only the main thread can do so; in others, and where SIGTERM is ignored, nothing changes.
     """
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    before = signal.getsignal(signal.SIGTERM)
+    if not main or before in (signal.SIG_IGN, None):  # None: a handler of C code, which cannot be put back
         yield
         return
 
@@ -33,7 +34,7 @@ def unwound_by_sigterm() -> Iterator[None]:
     try:
         yield
     except Terminated:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
