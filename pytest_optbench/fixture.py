@@ -102,13 +102,17 @@ class Optbench:
 
     def conclude(self) -> None:
         """Fail the test when its verdict was swallowed or nothing was compared; for the plugin's hook."""
-        if self._failure is not None:
-            pytest.fail(self._failure, pytrace=False)
+        self.refuse_swallowed()
         if not self._called:
             self._fail(
                 "optbench: the test uses the optbench fixture but never called optbench.compare() or "
                 "optbench.measure(), so nothing was checked; call one of them once"
             )
+
+    def refuse_swallowed(self) -> None:
+        """Fail the test when its body caught the failure of the gate; for the plugin's hook."""
+        if self._failure is not None:
+            pytest.fail(self._failure, pytrace=False)
 
     def _compare(self, asked: Asked) -> Mapping[str, Any]:
         """Return what was found, by candidate; raises the test's failure when the gate does not pass."""

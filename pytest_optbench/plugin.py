@@ -73,7 +73,13 @@ def optbench(request: pytest.FixtureRequest) -> Optbench:
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Fail a test whose benchmark was not measured, or whose verdict the test body swallowed."""
-    result = yield
+    try:
+        result = yield
+    except (pytest.skip.Exception, pytest.xfail.Exception):
+        benchmark = pyfuncitem.stash.get(BENCHMARK, None)
+        if benchmark is not None:
+            benchmark.refuse_swallowed()
+        raise
     benchmark = pyfuncitem.stash.get(BENCHMARK, None)
     if benchmark is not None:
         benchmark.conclude()
