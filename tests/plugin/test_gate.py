@@ -92,8 +92,8 @@ def test_a_wrong_answer_is_rejected_however_fast(bench: Bench) -> None:
 @pytest.mark.parametrize("then", ["pass", "pytest.skip('flaky')", "pytest.xfail('known')"])
 def test_a_swallowed_verdict_still_fails(bench: Bench, then: str) -> None:
     """A bare except around compare cannot turn a failed gate green, whatever the test does then."""
-    swallow = f"import pytest\ntry:\n    optbench.compare(baseline=slow, optimized=same)\nexcept BaseException:\n    {then}"
-    bench.body(swallow)
+    compare = "import pytest\ntry:\n    optbench.compare(baseline=slow, optimized=same)\n"
+    bench.body(f"{compare}except BaseException:\n    {then}")
     result = bench.run_here()
     assert result.ret == 1
     result.assert_outcomes(failed=1)
