@@ -15,6 +15,9 @@ from typing import Any
 
 from optengine.rules.scratch import ScratchFile, open_scratch
 
+STACK = ("Thread 0x", "Current thread 0x")
+"""How a stack that ``faulthandler`` writes begins."""
+
 
 class LedgerWriter:
     """The worker's end. ``fd`` is also where the worker's stack goes when a limit is reached."""

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 from optengine.rules.errors import RuleSetError
 from optengine.rules.execute import RawResult
 from optengine.rules.lanes import timed_out
-from optengine.rules.ledger import LedgerReader
+from optengine.rules.ledger import STACK, LedgerReader
 from optengine.rules.memory import tree_bytes
 from optengine.rules.model import Rule, Status
 from optengine.rules.received import ReceivedResults
@@ -341,7 +341,7 @@ class ProcessRunner:
         tail = flight.ledger.tail
         limit = self._limit(rule)
         seconds = time.monotonic() - flight.running[1]
-        if limit is not None and (flight.killed_for == flight.running or tail.startswith("Timeout (")):
+        if limit is not None and (flight.killed_for == flight.running or tail.startswith(STACK)):
             return timed_out(rule, limit, seconds, tail)
         message = f"{rule.id} ended its worker process"
         return RawResult(Status.CRASH, message, reason=f"{why}\n{tail}".strip(), seconds=seconds)

@@ -2,9 +2,10 @@
 there.
 
 A worker attaches the shared segment once per run and keeps its workspace, so that units of one group find the
-inputs that an earlier unit built. The limit of a rule is kept by ``faulthandler``'s own timer thread, which
-needs no lock of the interpreter: it also fires while a rule hangs in compiled code. It writes the stack and
-ends the process.
+inputs that an earlier unit built. The limit of a rule is kept by the kernel's timer: its signal is handled by
+``faulthandler``, which needs no lock of the interpreter, so it also fires while a rule hangs in compiled code. It
+writes the stack and ends the process. (``faulthandler``'s own timer is a thread, started and waited for at
+every rule; on busy CPUs that costs more than many a rule.)
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import faulthandler
 import os
 import pickle
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +76,7 @@ class _Desk:
 
 
 _desk: _Desk | None = None
+_SHORTEST_S = 1e-6  # a timer of 0 would be switched off
 
 
 def dumps(value: object) -> bytes:
@@ -114,6 +119,7 @@ def run_unit(order: UnitOrder) -> None:
                 "why": desk.why,
             }
         )
+        _write_stacks_to(ledger.fd)
         for position, pickled, limit in order.rules:
             began_load = time.monotonic()
             try:
@@ -125,18 +131,35 @@ def run_unit(order: UnitOrder) -> None:
                 continue
             unpickle_s += time.monotonic() - began_load
             ledger.write({"event": "start", "rule": position, "time": time.monotonic()})
-            if limit is not None:
-                faulthandler.dump_traceback_later(limit, exit=True, file=ledger.fd)
-            try:
+            with _ended_after(limit):
                 raw = desk.workspace.run(rule, {name: order.results[name] for name in rule.requires})
-            finally:
-                faulthandler.cancel_dump_traceback_later()
             write_result(ledger.write, desk.traces_sent, position, raw)
         if not order.share:
             desk.workspace.shared.clear()
         ledger.write({"event": "end", "time": time.monotonic(), "unpickle_s": unpickle_s})
     finally:
+        faulthandler.unregister(signal.SIGALRM)
         ledger.close()
+
+
+def _write_stacks_to(descriptor: int) -> None:
+    """Let the timer's signal write all stacks to *descriptor* and then end the process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a forked worker has its parent's handler
+    faulthandler.register(signal.SIGALRM, file=descriptor, all_threads=True, chain=True)
+
+
+@contextmanager
+def _ended_after(limit: float | None) -> Iterator[None]:
+    """End the process when the block takes longer than *limit* seconds; None for no limit."""
+    if limit is None:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, max(limit, _SHORTEST_S))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _desk_for(order: UnitOrder) -> _Desk:
