@@ -124,12 +124,13 @@ def test_results_that_change_during_timing_are_rejected(bench: Bench) -> None:
 def test_an_arm_that_sleeps_past_the_limit_is_inconclusive(bench: Bench) -> None:
     """An arm that never returns is interrupted; the run goes on with the next test."""
     bench.file(
-        FASTER + "\ndef test_hangs(optbench):\n    calls = []\n"
+        FASTER
+        + "\nimport pytest\n\n@pytest.mark.optbench(max_time=2)\ndef test_hangs(optbench):\n    calls = []\n"
         "    def hangs():\n        calls.append(1)\n        time.sleep(600 if len(calls) > 1 else 0)\n"
         "        return 7998000\n"
         "    optbench.compare(baseline=slow, optimized=hangs)\n"
     )
-    result = bench.run_here("--optbench-max-time=2")
+    result = bench.run_here()
     result.assert_outcomes(passed=1, failed=1)
     (document,) = [d for d in bench.index() if "hangs" in d["id"]]
     assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["time-limit"])
