@@ -50,9 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
             hooks.configure(config, *run, suite)
     elif config.getoption("optbench_base") and not run[0].enabled:
         raise pytest.UsageError("--optbench-base compares by measuring: add --optbench")
-    if (
-        config.getoption("optbench_build") and run[0].base is None
-    ):  # an ini file may hold it for runs that have one
+    # Only the option is refused: an ini file may hold the command for runs that have a base.
+    if config.getoption("optbench_build") and run[0].base is None:
         raise pytest.UsageError(
             "--optbench-build prepares the trees of two revisions, received no --optbench-base; "
             "add --optbench-base=REV, or leave it out"

@@ -37,9 +37,8 @@ def prune() -> list[Path]:
         return []
     gone = [home for home in found if _is_own_folder(home) and abandoned(home)]
     for home in gone:
-        shutil.rmtree(
-            home, ignore_errors=True
-        )  # refuses links, and removes those inside, not what they lead to
+        # Refuses links, and removes those inside, not what they lead to.
+        shutil.rmtree(home, ignore_errors=True)
     return gone
 
 

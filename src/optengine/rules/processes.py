@@ -341,7 +341,9 @@ class ProcessRunner:
         tail = flight.ledger.tail
         limit = self._limit(rule)
         seconds = time.monotonic() - flight.running[1]
-        if limit is not None and (flight.killed_for == flight.running or tail.startswith(STACK)):
+        # Sooner than that, the rule sent itself the timer's signal.
+        by_timer = limit is not None and seconds >= limit and tail.startswith(STACK)
+        if limit is not None and (flight.killed_for == flight.running or by_timer):
             return timed_out(rule, limit, seconds, tail)
         message = f"{rule.id} ended its worker process"
         return RawResult(Status.CRASH, message, reason=f"{why}\n{tail}".strip(), seconds=seconds)

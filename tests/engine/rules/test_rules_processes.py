@@ -47,6 +47,7 @@ def validate(tree: Path, rules: RuleSet, **more: Any) -> Report:
         (zoo.stops_itself, "TIMEOUT", "over its limit of 1 s"),
         (zoo.takes_the_timer_away, "TIMEOUT", "over its limit of 1 s"),
         (zoo.segfaults, "CRASH", "SIGSEGV"),
+        (zoo.sends_the_timers_signal, "CRASH", "SIGALRM"),
         (zoo.exits, "CRASH", "worker left"),
     ],
 )
