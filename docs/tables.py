@@ -92,6 +92,8 @@ def _subcommands(group: Any, prefix: str) -> Iterator[str]:
 
 def _argument(action: argparse.Action) -> str:
     value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else None)
+    if isinstance(value, tuple):  # one name per value
+        value = " ".join(value)
     value = (
         value if isinstance(value, str) else (action.dest.upper() if action.option_strings else action.dest)
     )
