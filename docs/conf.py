@@ -23,6 +23,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 
+smartquotes_action = "qe"  # two hyphens stay two: names of options stand in tables
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 
