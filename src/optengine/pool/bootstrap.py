@@ -20,17 +20,19 @@ from typing import Any
 main_error: str | None = None
 
 
-def preparation_data() -> dict[str, Any]:
-    """What a fresh interpreter needs to know about this one (paths, arguments, main module)."""
+def preparation_data(*, main: bool = True) -> dict[str, Any]:
+    """What a fresh interpreter needs to know about this one: paths, arguments and, if wanted, the *main* module."""
     data: dict[str, Any] = {
         "sys_path": [os.getcwd() if entry == "" else entry for entry in sys.path],  # noqa: PTH109
         "sys_argv": sys.argv,
         "dir": os.getcwd(),  # noqa: PTH109 - str, as multiprocessing wants it
         "authkey": bytes(multiprocessing.process.current_process().authkey),
     }
-    main = sys.modules["__main__"]
-    name = getattr(getattr(main, "__spec__", None), "name", None)
-    path = getattr(main, "__file__", None)
+    if not main:
+        return data
+    module = sys.modules["__main__"]
+    name = getattr(getattr(module, "__spec__", None), "name", None)
+    path = getattr(module, "__file__", None)
     if name is not None:
         data["init_main_from_name"] = name
     elif path is not None and Path(path).is_file():
@@ -46,7 +48,7 @@ def prepare(data: dict[str, Any]) -> None:
     }
     multiprocessing.spawn.prepare({key: value for key, value in data.items() if key not in main})
     if not main:
-        main_error = "the main module has no file"
+        main_error = "the main module has no file, or was not asked for"
         return
     try:
         multiprocessing.spawn.prepare(main)

@@ -66,6 +66,8 @@ class PersistentWorkerPool(Executor):
         cpus: CPU numbers (or sets of them) the workers are pinned to, in turn.
         shared: share handles by name; in a task ``optengine.shared(name)`` returns the handle's ``get()``.
         preload: modules imported once in the fork server (start method ``preload``).
+        lean: start workers with neither the program's main module nor large libraries it has imported, whose import
+            is most of a start; functions of the main module then travel by value.
         threads_per_worker: cap for BLAS and OpenMP threads; default: usable CPUs / workers.
         interrupt_grace: seconds running tasks get to end after Ctrl-C; a second Ctrl-C kills them.
 
@@ -88,6 +90,7 @@ class PersistentWorkerPool(Executor):
         cpus: Sequence[int] | Sequence[Sequence[int]] | None = None,
         shared: Mapping[str, Any] | None = None,
         preload: Sequence[str] = (),
+        lean: bool = False,
         threads_per_worker: int | None = None,
         interrupt_grace: float | None = None,
     ) -> None:
@@ -118,6 +121,7 @@ class PersistentWorkerPool(Executor):
             threads=threads or max(1, cpu_count.usable_cpus() // workers),
             shared=None if shared is None else check_handles(shared),
             preload=(*preload, *settings.preload),
+            lean=lean,
             interrupt_grace=interrupt_grace if interrupt_grace is not None else settings.interrupt_grace,
         )
         require_positive("start_timeout", plan.start_timeout)
@@ -348,9 +352,9 @@ def _launcher_factory(plan: PoolPlan) -> Callable[[], Launcher]:
     if plan.start_method == "fork":
         return lambda: ServerLauncher(Inheritance(plan.shared, plan.threads), environment)
     warm = plan.start_method == "preload"
-    imported = tuple(name for name in PRELOAD_IF_IMPORTED if name in sys.modules)
+    imported = tuple(name for name in PRELOAD_IF_IMPORTED if name in sys.modules and not plan.lean)
     setup = ServerSetup(
-        preparation=preparation_data(),
+        preparation=preparation_data(main=not plan.lean),
         preload=(*imported, *plan.preload) if warm else (),
         shared=plan.shared_blob() if warm else None,
         threads=plan.threads,

@@ -30,6 +30,7 @@ class PoolPlan:
     threads: int
     shared: Mapping[str, Any] | None
     preload: tuple[str, ...]
+    lean: bool
     interrupt_grace: float
 
     def initializer_blob(self, *, by_value: bool) -> bytes | None:

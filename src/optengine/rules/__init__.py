@@ -13,6 +13,8 @@ decides whether a stored result still holds.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from optengine.rules.context import Context
 from optengine.rules.errors import (
     DependencyCycle,
@@ -25,7 +27,9 @@ from optengine.rules.errors import (
 from optengine.rules.model import Outcome, Rule, RuleResult, Severity, Status
 from optengine.rules.report import Batch, Report, Stats, WorkerReport
 from optengine.rules.ruleset import RuleSet, load, rule
-from optengine.rules.validator import ProcessPoolValidator
+
+if TYPE_CHECKING:
+    from optengine.rules.validator import ProcessPoolValidator
 
 __all__ = [
     "Batch",
@@ -49,3 +53,13 @@ __all__ = [
     "load",
     "rule",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The validator, loaded on first use: worker processes run rules without it."""
+    if name != "ProcessPoolValidator":
+        raise AttributeError(f"module 'optengine.rules' has no attribute {name!r}")
+    from optengine.rules.validator import ProcessPoolValidator
+
+    globals()[name] = ProcessPoolValidator
+    return ProcessPoolValidator

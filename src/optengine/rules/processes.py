@@ -379,4 +379,5 @@ def _new_pool(workers: int, start_method: str | None) -> PersistentWorkerPool:
         max_attempts=1,
         task_timeout=None,
         preload=["optengine.rules.work"],
+        lean=True,  # rules of the main module travel by value; others bring what they import
     )

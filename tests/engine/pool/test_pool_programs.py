@@ -94,6 +94,41 @@ def test_code_without_an_importable_main_module_travels_by_value(how, tmp_path):
     assert result.stdout == "[1, 2]\nTrue\n"
 
 
+@pytest.mark.parametrize("method", ["preload", "forkserver", "spawn"])
+@pytest.mark.parametrize("lean", [True, False])
+def test_a_lean_pool_imports_neither_the_main_module_nor_what_the_program_uses(method, lean, tmp_path):
+    """Workers of a lean pool know nothing of the program, whose functions and classes still work in them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        SCRIPT
+        + textwrap.dedent(
+            f"""
+            import os
+            if __name__ == "__main__":
+                import numpy
+            else:
+                import colorsys
+
+            class Place:
+                def __init__(self, x):
+                    self.x = x
+
+            def seen(place):
+                return "colorsys" in sys.modules, "numpy" in sys.modules, os.getpid(), Place(place.x + 1)
+
+            if __name__ == "__main__":
+                with PersistentWorkerPool(1, start_method={method!r}, lean={lean}) as pool:
+                    main, big, worker, place = pool.submit(seen, Place(1)).result()
+                    assert worker != os.getpid() and type(place) is Place
+                    print(main, big, place.x, pool.notes)
+            """
+        )
+    )
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{not lean} {not lean and method == 'preload'} 2 ()\n"
+
+
 def test_a_program_may_end_without_closing_its_pool(tmp_path):
     """A pool left open ends with the program, after the work given to it."""
     code = """
