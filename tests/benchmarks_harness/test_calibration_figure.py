@@ -191,6 +191,26 @@ def test_the_page_counts_what_was_recorded(tmp_path: Path) -> None:
     assert calibration_page.page(tmp_path) == text
 
 
+def test_claims_at_the_threshold_are_told_apart_by_the_true_ratio(tmp_path: Path) -> None:
+    """A rule asked for 5 % that sees a gain of 5.2 % is right: shares of each work stand beside its measured ratio."""
+    rule = "optbench --min-speedup=5%"
+    records = [
+        {**record("optbench 5%", 0.05, loaded=False, said={rule: said}), "case": work}
+        for work, said in (("text", "faster"), ("text", ""), ("array", ""))
+    ]
+    gains = {
+        "0.05": {
+            "text": {"median": 0.948, "interval": [0.947, 0.949]},
+            "array": {"median": 0.95, "interval": [None, None]},
+        }
+    }
+    head = {"command": "python -m x", "environment": {}, "seconds": 12.0}
+    (tmp_path / "comparisons.json").write_text(json.dumps({**head, "gains": gains, "records": records}))
+    text = calibration_page.page(tmp_path)
+    assert f"| `{rule}` | text | 0.9480 [0.9470, 0.9490] | 50 % [1, 99] of 2 |" in text
+    assert f"| `{rule}` | array | 0.9500 | 0 % [0, 98] of 1 |" in text
+
+
 def test_a_page_of_one_part_holds_that_part(tmp_path: Path) -> None:
     """Without suites there is no section on revisions; without anything there is no page."""
     files(tmp_path)
