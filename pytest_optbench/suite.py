@@ -18,6 +18,7 @@ import pytest
 from .child.items import uses_benchmark_fixture
 from .history.apart import Prepared, add, prepare
 from .history.location import without_secrets
+from .idle_markers import idle_markers
 from .options import Settings
 from .private import clean
 from .report import github, junit, terminal, write_decision, write_index
@@ -51,6 +52,8 @@ class Suite:
         self._errors: list[str] = []
         self._page: Path | None = None
         self._across = False
+        self._collected: list[pytest.Item] = []
+        self._idle_markers: dict[str, list[str]] = {}
         xml = config.getoption("xmlpath", None)  # pytest takes it from the folder it starts in
         self._junit = None if xml is None else Path(os.path.expandvars(xml)).expanduser().absolute()
         if settings.history is not None and not config.option.collectonly:
@@ -84,8 +87,17 @@ class Suite:
         if HELD in self._config.stash:
             node.workerinput[WORKER_KEY] = json.dumps(self._config.stash[HELD])
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Note all tests, before any is deselected."""
+        self._collected = list(items)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note whether there are benchmarks that only a run with a base measures."""
+        """Note whether there are benchmarks that only a run with a base measures, and markers without a benchmark."""
+        chosen = any("::" in str(word) for word in self._config.args)
+        whole = not chosen and not self._config.getoption("lf", False)
+        self._idle_markers = idle_markers(self._collected, session.items, whole=whole)
+        self._collected = []
         self._across = any(
             isinstance(i, pytest.Function) and uses_benchmark_fixture(i) for i in session.items
         )
@@ -97,15 +109,10 @@ class Suite:
         """Take what a worker of pytest-xdist noted."""
         self._across |= bool(getattr(node, "workeroutput", {}).get(ACROSS_KEY))
 
-    def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Warn of a marked test that is no benchmark: nothing would be measured, and nothing say so."""
-        if not isinstance(item, pytest.Function) or not any(m.name == "optbench" for m in item.own_markers):
-            return
-        if "optbench" not in item.fixturenames and not uses_benchmark_fixture(item):
-            message = (
-                f"optbench: {item.nodeid} is marked with @pytest.mark.optbench but measures nothing; "
-                "take the optbench fixture and call optbench.compare(), or remove the marker"
-            )
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Warn of markers that this test is the first of, where nothing is measured under them."""
+        for message in self._idle_markers.get(item.nodeid, ()):
             item.warn(pytest.PytestWarning(message))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
