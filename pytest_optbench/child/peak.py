@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..measure.memory_sampler import descendants, pss, rss
+from ..measure.memory_sampler import held
 
 if sys.platform != "win32":
     import resource
@@ -29,19 +29,18 @@ class Peak:
             self._before = _kernel("VmRSS")
 
     def report(self, pid: int) -> dict[str, Any]:
-        """Return ``peak`` and ``extra`` (above the level before) in bytes, and ``how``; None where unknown."""
+        """Return in bytes ``peak``, ``before`` (the level then) and ``children`` (what they hold now), and ``how``.
+
+        None where it is unknown.
+        """
         if sys.platform == "linux":
             peak = _kernel("VmHWM")
         elif sys.platform == "win32":
-            return {"peak": None, "extra": None, "how": "not measured on this system"}
+            return {"peak": None, "before": None, "children": None, "how": "not measured on this system"}
         else:
             unit = 1 if sys.platform == "darwin" else 1024
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        children = descendants(pid)
-        if children:
-            peak += sum(rss(each) if (held := pss(each)) is None else held for each in children)
-            self._how += ", with the PSS of its children"
-        return {"peak": peak, "extra": max(0, peak - self._before), "how": self._how}
+        return {"peak": peak, "before": self._before, "children": held(pid), "how": self._how}
 
 
 def _kernel(field: str) -> int:

@@ -73,6 +73,8 @@ class Region:
         peak = Peak()
         pid = os.getpid()
         recordings = Recordings()
+        if not single:
+            self._channel.send(event="calling", pid=pid)
         with recordings.listening(name):
             result = None if single else work.once()
         with (

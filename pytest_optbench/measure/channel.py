@@ -5,7 +5,7 @@ bytes, has to be a JSON object, and has to come in time. Results of arms pass th
 driver never opens.
 
 Driver to child ("do"):   collect, run, sample, result, compare, finish, abandon, leave
-Child to driver ("event"): collected, at, reading, result, compared, ended, bye
+Child to driver ("event"): collected, calling, at, reading, result, compared, finished, ended, bye
 """
 
 from __future__ import annotations
@@ -87,6 +87,15 @@ class Channel:
         if not isinstance(message, dict):
             raise Nonsense(repr(line[:200]))
         return message
+
+    @property
+    def heard(self) -> bool:
+        """Whether a whole message was read already: then there may be nothing to wait for on `fileno`."""
+        return b"\n" in self._received
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on for more."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Close this end."""

@@ -87,12 +87,25 @@ class Child:
         except ChannelClosed as error:
             raise self._lost("died") from error
         except ChannelTimeout as error:
-            raise self._lost("hung", f"after {timeout_s:g} s") from error
+            raise self.overdue(timeout_s) from error
         except Nonsense as error:
             raise self._lost("nonsense", str(error)) from error
         if message.get("event") not in expected:
             raise self._lost("nonsense", f"expected {' or '.join(expected)}, received {str(message)[:200]}")
         return message
+
+    @property
+    def heard(self) -> bool:
+        """Whether a message has arrived already; else `fileno` is what to wait on."""
+        return self._channel.heard
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on for what the child says."""
+        return self._channel.fileno()
+
+    def overdue(self, timeout_s: float) -> ChildLost:
+        """End the child for an answer that did not come in time; return the error to raise."""
+        return self._lost("hung", f"after {timeout_s:g} s")
 
     def nonsense(self, what: str) -> ChildLost:
         """End the child for a message whose content makes no sense; return the error to raise."""

@@ -22,6 +22,7 @@ from ..core.findings import Finding, Level
 from ..core.orders import micro_orders
 from ..core.pairs import Trial
 from .arm import Reading
+from .arrival import STARTED
 from .calibrate import calibrate
 from .children import Child
 from .clock import SYSTEM_CLOCK, Clock
@@ -151,7 +152,10 @@ class Interleaver:
             },
             shortest_run_s=min(reading.wall_s for row in readings for reading in row),
             timed_s=sum(reading.wall_s for row in readings for reading in row),
-            memory={arm.name: _memory(said) for arm, said in zip(arms, finished, strict=True)},
+            memory={
+                arm.name: _memory(said, here.get(STARTED, 0))
+                for arm, said, here in zip(arms, finished, at, strict=True)
+            },
             equality=equality,
             metrics={
                 arm.name: from_wire(said.get("recorded")) for arm, said in zip(arms, finished, strict=True)
@@ -250,13 +254,17 @@ def _equivalence(said: Mapping[str, Any]) -> Equivalence:
     )
 
 
-def _memory(said: Mapping[str, Any]) -> MemoryUse:
+def _memory(said: Mapping[str, Any], started: int) -> MemoryUse:
+    """Return the peak of a child and of what it started: at most ``started`` bytes in its first call."""
     found = _object(said.get("memory"))
-    peak, extra = found.get("peak"), found.get("extra")
+    own, before, children = (found.get(key) for key in ("peak", "before", "children"))
     how = str(found.get("how") or "not measured")[:200]
-    if type(peak) is not int or type(extra) is not int:
+    if type(own) is not int or type(before) is not int or type(children) is not int:
         return MemoryUse(None, None, how, 0)
-    return MemoryUse(peak, extra, how, 1)
+    others = max(children, started)
+    if others:
+        how += ", with what its children held at most in the first call, or at the end (PSS)"
+    return MemoryUse(own + others, max(0, own + others - before), how, 1)
 
 
 def _findings(finished: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:

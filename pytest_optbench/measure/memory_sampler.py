@@ -72,6 +72,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def held(pid: int) -> int:
+    """Return the bytes that the processes below ``pid`` hold, as PSS where it can be read."""
+    levels = ((pss(each), each) for each in descendants(pid))
+    return sum(rss(each) if level is None else level for level, each in levels)
+
+
 def _kib(line: str) -> int:
     return int(line.split()[1]) * 1024
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from . import temporary
 from .address_space import PAGES, drawn_address_space
+from .arrival import arrive
 from .channel import ARM, CPUS, NAMES, PADDING, SEED, TEMP, TREE
 from .children import Child, ChildLost
 from .interleave import Ended, Interleaver
@@ -192,7 +193,7 @@ class ProcessPairs:
             child.send("run", id=benchmark, next=following)
         keys: list[str] = []
         while True:
-            said = [child.receive(self._answer_s, "at", "ended") for child in self._children]
+            said = arrive(self._children, self._answer_s)
             arrived = [message["event"] == "at" for message in said]
             regions = {str(message.get("region") or "") for message in said}
             if not all(arrived) or len(regions) > 1:
@@ -211,8 +212,9 @@ class ProcessPairs:
         ended = []
         for child, message in zip(self._children, said, strict=True):
             while message.get("event") != "ended":  # it waits in front of a region nobody will measure
-                child.send("abandon")
-                message = child.receive(self._answer_s, "at", "ended")
+                if message.get("event") != "calling":
+                    child.send("abandon")
+                message = child.receive(self._answer_s, "calling", "at", "ended")
             child.bound_output()
             ended.append(message)
         self._conclude(pair, benchmark, keys, ended, met=not any(arrived))

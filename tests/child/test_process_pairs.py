@@ -168,6 +168,29 @@ def test_seed_and_padding_vary_by_pair_and_reach_the_children(tmp_path: Path) ->
     assert (first.loops, first.micro_pairs) == (second.loops, second.micro_pairs)
 
 
+HUNGRY = "import time; held = b'x' * 80_000_000; time.sleep(0.2)"
+
+
+def test_what_a_benchmark_starts_counts_although_it_is_gone_at_the_end(tmp_path: Path) -> None:
+    """The memory of a process that lives during the call only is part of the peak of the lane that started it."""
+    (tmp_path / "test_tree.py").write_text(
+        "import os, subprocess, sys\n"
+        "def test_hungry(benchmark):\n"
+        f"    code = {HUNGRY!r} if os.environ['HUNGRY'] else 'pass'\n"
+        "    benchmark(subprocess.run, [sys.executable, '-S', '-c', code], check=True)\n"
+    )
+    lanes = [
+        lane(tmp_path, name, environment={"HUNGRY": hungry})
+        for name, hungry in (("baseline", ""), ("optimized", "1"))
+    ]
+    with ProcessPairs(lanes, looks=(4,), seed=5) as pairs:
+        memory = pairs.pair(0, ["test_tree.py::test_hungry"]).measured["test_tree.py::test_hungry"].memory
+    assert memory["baseline"].peak_bytes is not None
+    assert memory["optimized"].peak_bytes is not None
+    assert 70e6 < memory["optimized"].peak_bytes - memory["baseline"].peak_bytes < 140e6
+    assert "what its children held at most" in memory["optimized"].how
+
+
 def test_children_stay_on_the_cpus_given(tmp_path: Path) -> None:
     """Pinning applies to every child, before anything is imported."""
     cpu = min(os.sched_getaffinity(0))
