@@ -150,6 +150,15 @@ class Statistics:
         self.median = statistics.median(self.data)
         self.stddev = statistics.stdev(self.data) if self.rounds > 1 else 0.0
         self.ops = 1 / self.mean if self.mean else 0.0
+        data = self.data * 2 if self.rounds == 1 else self.data
+        self.q1, _, self.q3 = statistics.quantiles(data, method="inclusive")
+        self.iqr = self.q3 - self.q1
+        low, high = self.q1 - 1.5 * self.iqr, self.q3 + 1.5 * self.iqr
+        within = [seconds for seconds in self.data if low <= seconds <= high]
+        self.ld15iqr, self.hd15iqr = within[0], within[-1]
+        self.iqr_outliers = self.rounds - len(within)
+        self.stddev_outliers = sum(abs(seconds - self.mean) > self.stddev for seconds in self.data)
+        self.outliers = f"{self.stddev_outliers};{self.iqr_outliers}"
 
     @property
     def stats(self) -> Statistics:
@@ -159,3 +168,7 @@ class Statistics:
     def __getitem__(self, name: str) -> Any:
         """Return the statistic of that name."""
         return getattr(self, name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the statistic of that name, or ``default``."""
+        return getattr(self, name, default)

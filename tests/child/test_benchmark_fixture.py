@@ -40,6 +40,12 @@ def test_called(benchmark):
     assert benchmark(work, 3000, scale=2) == 2 * sum(range(3000))
     assert benchmark.stats.stats.mean > 0
     assert benchmark.stats["rounds"] == len(benchmark.stats.data)
+    stats = benchmark.stats.stats
+    assert stats.min <= stats.q1 <= stats.median <= stats.q3 <= stats.max
+    assert stats.min <= stats.ld15iqr <= stats.hd15iqr <= stats.max
+    assert stats.iqr == stats.q3 - stats.q1
+    assert stats.outliers == f"{stats.stddev_outliers};{stats.iqr_outliers}"
+    assert benchmark.stats.get("nothing", 7) == 7
 
 def test_decorator(benchmark):
     @benchmark
