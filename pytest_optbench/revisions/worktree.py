@@ -5,8 +5,8 @@
 
 The owner removes it, also after an exception, Ctrl-C or SIGTERM (`terminated`). What a killed owner left is
 removed by the next run in the same repository. HEAD, index, stash and files of the user are never touched:
-a worktree has its own HEAD and index. Submodules are cloned from the user's own copies, sharing their
-objects, so nothing is fetched from a network.
+a worktree has its own HEAD and index. Submodules share the
+objects of the user's own copies, so nothing is fetched from a network.
 """
 
 from __future__ import annotations
@@ -94,14 +94,18 @@ def _submodules(source: Path, tree: Path, commit: str) -> None:
                 "revision uses, but it is not there; fetch it: "
                 f"git -C {submodule.path} fetch origin {submodule.commit}"
             ) from error
-        own.git(
-            "clone",
-            "--quiet",
-            "--no-checkout",
-            "--shared",
-            "--template=",
-            os.fspath(own.root),
-            os.fspath(place),
-        )
+        _share(own, place)
         Repository(place).git("checkout", "--quiet", "--detach", submodule.commit)
         _submodules(original, place, submodule.commit)
+
+
+def _share(own: Repository, place: Path) -> None:
+    """Make ``place`` an empty repository that finds its objects in ``own``.
+
+    Not a clone: a shallow repository is not shared by one, and a commit below no branch does not come along.
+    """
+    kind = own.git("rev-parse", "--show-object-format").decode().strip()
+    own.git("init", "--quiet", "--template=", f"--object-format={kind}", os.fspath(place))
+    objects = own.root / os.fsdecode(own.git("rev-parse", "--git-path", "objects")).removesuffix("\n")
+    (place / ".git" / "objects" / "info").mkdir(exist_ok=True)
+    (place / ".git" / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")

@@ -173,6 +173,26 @@ def test_submodules_come_from_the_local_copy(repo: Repo, tmp_path: Path, own_tem
     assert leftovers(own_temporary_folder) == []
 
 
+def test_a_shallow_submodule_with_the_commit_is_enough(repo: Repo, tmp_path: Path) -> None:
+    """A commit that was fetched by its id into a shallow submodule, below no branch, is checked out."""
+    library = Repo(tmp_path / "library")
+    library.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    library.file("lib.py", "VALUE = 1\n")
+    older = library.commit()
+    library.file("lib.py", "VALUE = 2\n")
+    newer = library.commit()
+    inner = Repo(repo.root / "vendor" / "lib")
+    for commit in (older, newer):  # as a checkout of depth 1 does, and then the cure of the error below
+        inner.git("fetch", "--quiet", "--depth=1", library.root.as_uri(), commit)
+        inner.git("checkout", "--quiet", "--detach", commit)
+    repo.git("update-index", "--add", "--cacheinfo", f"160000,{older},vendor/lib")
+    repo.git("commit", "--quiet", "-m", "uses the older one")
+    git = Repository.of(repo.root)
+    with worktree(git, git.head()) as tree:
+        assert (tree / "vendor/lib/lib.py").read_text() == "VALUE = 1\n"
+        assert "nothing to commit" in Repository(tree / "vendor/lib").git("status").decode()
+
+
 def test_a_submodule_that_is_not_checked_out_stays_empty(repo: Repo, tmp_path: Path) -> None:
     """What the working tree goes without, the base goes without."""
     library = Repo(tmp_path / "library")
