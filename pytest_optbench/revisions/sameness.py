@@ -84,9 +84,10 @@ def check_changed(overlay: Overlay, changed: Collection[str]) -> list[str]:
 
 def check_different(
     baseline: Code, optimized: Code, trees: Mapping[str, Path], overlay: Overlay, changed: Collection[str]
-) -> None:
+) -> str | None:
     """Return when the two sides ran different code of the project; raises `IdentityError` otherwise.
 
+    Returns a remark where only built files differ, which need not mean that anything they are built from does.
     ``trees`` holds the roots of "baseline" and "optimized"; ``changed`` as for `check_changed`.
     """
     for side, code in (("baseline", baseline), ("optimized", optimized)):
@@ -100,14 +101,21 @@ def check_different(
             )
     elsewhere = check_changed(overlay, changed)
     same_files = dict(baseline.files) == dict(optimized.files)
-    if same_files and _data(baseline, trees["baseline"], overlay) == _data(
-        optimized, trees["optimized"], overlay
-    ):
+    if same_files and not _data_differ(baseline, optimized, trees, overlay, changed):
         raise IdentityError(
             f"the two sides must differ, but all {len(baseline.files)} files of the project that the benchmarks "
             f"import are the same in both, and so is the data of their packages; changed elsewhere: "
             f"{_some(elsewhere)}. Nothing the benchmarks run has changed"
         )
+    imported = baseline.files.keys() | optimized.files.keys()
+    if imported & set(changed) or _data_changed(baseline, optimized, overlay, changed):
+        return None
+    built = {name for name in imported if baseline.files.get(name) != optimized.files.get(name)}
+    return (
+        f"of what the benchmarks import only files that git does not know differ ({_some(built) or 'data'}); if "
+        f"nothing they are built from has changed, both sides are the same code. Changed in the repository: "
+        f"{_some(elsewhere)}"
+    )
 
 
 def _foreign(foreign: tuple[Foreign, ...], side: str) -> str:
@@ -141,14 +149,39 @@ def _package(module: str, file: str) -> str | None:
     return path.parents[depth - 1].as_posix()
 
 
+def _data_differ(
+    baseline: Code, optimized: Code, trees: Mapping[str, Path], overlay: Overlay, changed: Collection[str]
+) -> bool:
+    """Return whether the packages hold other data: git says so, or a file that both trees have is another one.
+
+    What one tree has alone and git does not know is left over from something else, such as an old build.
+    """
+    if _data_changed(baseline, optimized, overlay, changed):
+        return True
+    ours, theirs = (
+        _data(code, trees[side], overlay) for side, code in (("baseline", baseline), ("optimized", optimized))
+    )
+    return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
+
+
+def _data_changed(baseline: Code, optimized: Code, overlay: Overlay, changed: Collection[str]) -> bool:
+    """Return whether git says that data of the packages changed."""
+    folders = tuple(f"{package}/" for package in {*baseline.packages, *optimized.packages})
+    return any(name.startswith(folders) and _is_data(name, overlay) for name in changed)
+
+
 def _data(code: Code, tree: Path, overlay: Overlay) -> dict[str, str]:
     """Return SHA-256 by file of what the packages hold beside Python source, as installed or built."""
     return {
         name: hashlib.sha256((tree / name).read_bytes()).hexdigest()
         for package in code.packages
         for name in _files(tree, package)
-        if not name.endswith(_NOT_DATA) and not overlay.covers(name)
+        if _is_data(name, overlay)
     }
+
+
+def _is_data(name: str, overlay: Overlay) -> bool:
+    return not name.endswith(_NOT_DATA) and not overlay.covers(name)
 
 
 def _files(tree: Path, package: str) -> Iterator[str]:

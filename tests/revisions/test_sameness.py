@@ -141,6 +141,40 @@ def test_different_data_of_a_package_passes(sides: tuple[Path, Path]) -> None:
     check_different(one, two, {"baseline": base, "optimized": head}, TESTS, ["src/pkg/table.json"])
 
 
+def test_data_built_in_both_trees_counts(sides: tuple[Path, Path]) -> None:
+    """A file that git ignores and a build step made in both trees is compared by its content."""
+    base, head = sides
+    for tree, content in ((base, b"1"), (head, b"2")):
+        (tree / "src/pkg/native.so").write_bytes(content)
+    one, two = code(base, "src/pkg/__init__.py"), code(head, "src/pkg/__init__.py")
+    said = check_different(one, two, {"baseline": base, "optimized": head}, TESTS, ["native/source.c"])
+    assert said is not None
+    assert "only files that git does not know differ (data)" in said
+
+
+def test_a_module_built_in_both_trees_is_remarked(sides: tuple[Path, Path]) -> None:
+    """An extension that differs, with no changed source among the packages, may be the same code built twice."""
+    base, head = sides
+    for tree, content in ((base, b"1"), (head, b"2")):
+        (tree / "src/pkg/native.so").write_bytes(content)
+    one, two = (code(tree, "src/pkg/__init__.py", "src/pkg/native.so") for tree in sides)
+    trees = {"baseline": base, "optimized": head}
+    said = check_different(one, two, trees, TESTS, ["README.md"])
+    assert said is not None
+    assert "differ (src/pkg/native.so); if nothing they are built from has changed" in said
+    assert said.endswith("Changed in the repository: README.md")
+    assert check_different(one, two, trees, TESTS, ["src/pkg/native.c"]) is None
+
+
+def test_a_file_left_over_in_one_tree_is_no_difference(sides: tuple[Path, Path]) -> None:
+    """What only the working tree has and git does not know, such as an old build, does not hide the same code."""
+    base, head = sides
+    (head / "src/pkg/old.so").write_bytes(b"x")
+    one, two = code(base, "src/pkg/__init__.py"), code(head, "src/pkg/__init__.py")
+    with pytest.raises(IdentityError, match=r"all 1 files.*changed elsewhere: README.md"):
+        check_different(one, two, {"baseline": base, "optimized": head}, TESTS, ["README.md"])
+
+
 def test_trees_that_differ_in_tests_alone_are_an_error(sides: tuple[Path, Path]) -> None:
     """When git sees no difference outside the tests, files built differently do not count."""
     base, head = sides
