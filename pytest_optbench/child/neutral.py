@@ -27,7 +27,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 }  # fmt: skip
 _BENCHMARKS: Final = ("pytest_benchmark", "pytest_codspeed")
 # They write what failed or was seen in this run into the user's cache, or select by it.
-_MEMORIES: Final = ("lfplugin", "nfplugin", "stepwiseplugin")
+_MEMORIES: Final = ("lfplugin", "lfplugin-collwrapper", "nfplugin", "stepwiseplugin")
 
 
 def neutralise(option: Any) -> None:

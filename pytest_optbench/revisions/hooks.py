@@ -85,6 +85,7 @@ class Revisions:
         items = list(session.items)
         self._items = {item.nodeid: item for item in items if is_benchmark(item)}
         session.items[:] = [item for item in items if item.nodeid not in self._items]
+        self._forget()
         try:
             result = yield
         finally:
@@ -128,18 +129,27 @@ class Revisions:
         for line in self._lines:
             terminalreporter.write_line(f"optbench: {line}")
 
+    def _forget(self) -> None:
+        """Remove the summary of an earlier run before anything can end this one."""
+        from . import summary
+
+        try:
+            summary.forget(Path(self._config.rootpath, self._settings.report_dir))
+        except OSError as error:
+            raise pytest.UsageError(
+                f"optbench: the summary of an earlier run must go, and stays: {error}"
+            ) from None
+
     def _measure(self, session: pytest.Session) -> None:
         from ..progress import progress_bar
         from ..report.templating import check_templates
         from ..store.files import check_writable
-        from . import summary
         from .outcome import Task
         from .suite_run import SuiteRun
 
         settings, root = self._settings, self._config.rootpath
         try:
             check_writable(Path(root, settings.report_dir))
-            summary.forget(Path(root, settings.report_dir))
             check_templates(Path(root, settings.templates) if settings.templates else None)
             wanted = [each for item in self._items.values() if (each := self._wanted(item)) is not None]
             task = Task(

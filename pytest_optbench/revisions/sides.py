@@ -80,8 +80,10 @@ class Side:
         where = ["--rootdir", str(rootdir)]
         if configuration is None:  # nor one of the base, which need not be where this tree has none
             where += ["-c", os.devnull, "--confcutdir", str(rootdir)]
-        else:
-            where += ["-c", str(self.place(configuration, invocation))]
+        elif (
+            own := self.place(configuration, invocation)
+        ).exists():  # else the base has another one of its own
+            where += ["-c", str(own)]
         return Lane(
             name=self.name,
             arguments=("-p", PLUGIN, *where, *(self._argument(word, invocation) for word in arguments)),
@@ -134,6 +136,9 @@ def listing(invocation: Invocation, base: Side) -> Listing:
             continue
         path, colons, rest = word.partition("::")
         place = Path(os.path.realpath(invocation.folder / path))
+        if not place.exists():  # the name of a package, under --pyargs
+            kept.append(word)
+            continue
         if not base.place(place, invocation).exists():
             missing += 1
             continue

@@ -34,6 +34,9 @@ from .worktree import worktree
 
 SECONDS_PER_BENCHMARK = 0.25
 """About what one short benchmark takes in one pair: samples, warm-up and the comparison of results."""
+MUCH_LONGER = 1.5
+WORTH_SAYING_S = 10.0
+"""A first pair that takes as many times what was stated, and as many seconds in all, is worth a second statement."""
 
 
 class SuiteRun:
@@ -60,6 +63,7 @@ class SuiteRun:
         # Read once: reports written into the working tree are no part of what was measured.
         self.working_tree = task.repository.head(), task.repository.dirt()
         self._sides: dict[str, Side] = {}
+        self._start_s = 0.0
         self._load: LoadSample = sample_load()
 
     def run(self) -> None:
@@ -112,8 +116,6 @@ class SuiteRun:
         self._progress.phase("listing the benchmarks of the base")
         self._own = self._listed(base)
         overlays.apply(self._overlay, task.repository.root, base.tree)
-        here = {wanted.node_id for wanted in task.wanted}
-        self.lists.removed = sorted((self._own or frozenset()) - here)
 
     def _listed(self, base: Side) -> frozenset[str] | None:
         """Return the ids of the base's own benchmarks; None when they cannot be known."""
@@ -142,6 +144,9 @@ class SuiteRun:
         start_s = time.perf_counter() - began
         for name, collected in found.items():
             self._prove(name, collected.modules)
+        # Not what is asked for: options such as --lf choose among the tests there are, and only in this process.
+        here = {*found[OPTIMIZED].benchmarks, *self._open}
+        self.lists.removed = sorted((self._own or frozenset()) - here)
         for node_id in list(self._open):
             failures = [
                 Failure(name, "failed", _why_missing(node_id, collected, self._task))
@@ -151,6 +156,7 @@ class SuiteRun:
             if failures:
                 self._not_measured(node_id, failures)
         if self._open:
+            self._start_s = start_s
             self._say(cost(len(self._open), looks, start_s))
 
     def _measure(self, pairs: ProcessPairs, looks: Sequence[int]) -> None:
@@ -159,7 +165,12 @@ class SuiteRun:
         while self._open and index < last:
             self._progress.pairs(index, last, f"{len(self._open)} of {len(self._task.wanted)} open")
             compare = index == 0 or any(index + 1 in r.run.plan.looks for r in self._all())
+            began = time.perf_counter()
             result = pairs.pair(index, list(self._open), compare_results=compare)
+            if index == 0 and (
+                more := corrected(len(self._open), looks, self._start_s, time.perf_counter() - began)
+            ):
+                self._say(more)
             for name, modules in result.modules.items():
                 self._prove(name, modules)
             if index == 0 and result.measured:
@@ -185,7 +196,9 @@ class SuiteRun:
             raise IdentityError("both sides must report which code they ran, but one did not; run it again")
         changed = self._task.repository.changed(self._task.base)
         trees = {name: side.tree for name, side in self._sides.items()}
-        check_different(self._code[BASELINE], self._code[OPTIMIZED], trees, self._overlay, changed)
+        remark = check_different(self._code[BASELINE], self._code[OPTIMIZED], trees, self._overlay, changed)
+        if remark is not None:
+            self.lists.notes.append(remark)
 
     def _take(self, node_id: str, result: PairResult) -> None:
         """Add one pair to a test's regions, or note why it cannot be measured."""
@@ -326,12 +339,24 @@ class SuiteRun:
 def cost(benchmarks: int, looks: Sequence[int], start_s: float) -> str:
     """Return what a run will cost, in one line; ``start_s`` is what starting one pair takes."""
     noun = "benchmark" if benchmarks == 1 else "benchmarks"
-    seconds = looks[0] * (start_s + benchmarks * SECONDS_PER_BENCHMARK)
-    minutes, rest = divmod(round(seconds), 60)
-    about = f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    about = _duration(looks[0] * (start_s + benchmarks * SECONDS_PER_BENCHMARK))
     return (
         f"{benchmarks} {noun}, {looks[0]} to {looks[-1]} pairs of processes: about {about} to the first look"
     )
+
+
+def corrected(benchmarks: int, looks: Sequence[int], start_s: float, first_s: float) -> str | None:
+    """Return what a run will cost after all, when its first pair took ``first_s`` and `cost` said much less."""
+    said = start_s + benchmarks * SECONDS_PER_BENCHMARK
+    found = start_s + first_s
+    if found < MUCH_LONGER * said or looks[0] * (found - said) < WORTH_SAYING_S:
+        return None
+    return f"the first pair took {first_s:.0f} s: about {_duration(looks[0] * found)} to the first look"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _why_missing(node_id: str, collected: Collected, task: Task) -> str:

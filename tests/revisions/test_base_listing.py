@@ -99,6 +99,44 @@ def test_nothing_comparable_is_an_error(repo: Repo) -> None:
     assert "(1 new)" in done.output
 
 
+def test_a_base_with_another_configuration_file_is_listed(repo: Repo) -> None:
+    """Where the working tree moved pytest's configuration, the base's own benchmarks are listed by the base's."""
+    repo.file("src/pkg/work.py", "def run():\n    return sum(range(2000))\n\ndef added():\n    return 1\n")
+    repo.file(
+        "tests/test_speed.py",
+        "import pkg.work\n\ndef test_speed(benchmark):\n    benchmark(pkg.run)\n\n"
+        "def test_added(benchmark):\n    benchmark(pkg.work.added)\n",
+    )
+    repo.git("mv", "pyproject.toml", "moved.toml")
+    repo.file("pytest.ini", "[pytest]\npythonpath = src\n")
+    done = run(repo, *QUICK, "--optbench-gate=off")
+    assert done.code == 0, done.output
+    assert done.summary["notes"] == []
+    assert [each["id"] for each in done.summary["new"]] == ["tests/test_speed.py::test_added"]
+
+
+def test_a_selection_of_the_cache_removes_nothing(repo: Repo) -> None:
+    """Under --lf the benchmarks that were not selected are not taken for gone."""
+    repo.file("tests/test_other.py", "import pkg\n\ndef test_other(benchmark):\n    benchmark(pkg.run)\n")
+    repo.commit("base")
+    repo.file("src/pkg/work.py", "def run():\n    return sum(range(2000))\n")
+    repo.file(".pytest_cache/v/cache/lastfailed", '{"tests/test_speed.py::test_speed": true}')
+    done = run(repo, *QUICK, "--lf", "--optbench-gate=off")
+    assert done.code == 0, done.output
+    assert [row["id"] for row in done.summary["benchmarks"]] == ["tests/test_speed.py::test_speed"]
+    assert done.summary["removed"] == []
+
+
+def test_a_run_that_ends_before_it_measures_leaves_no_earlier_summary(repo: Repo) -> None:
+    """With -x a failing test ends the run, and the summary of the run before is not there to pass for its own."""
+    repo.file("tests/test_first.py", "def test_first():\n    raise ValueError\n")
+    for name in ("json", "md"):
+        repo.file(f"reports/summary.{name}", "ACCEPT")
+    done = run(repo, *QUICK, "-x")
+    assert done.code == 1, done.output
+    assert [path.name for path in (repo.root / "reports").iterdir() if path.name.startswith("summary")] == []
+
+
 def test_a_generated_file_needs_a_build_step(repo: Repo) -> None:
     """A module that git ignores is missing at the base: the error names it, and a build step makes it."""
     repo.file(".gitignore", "__pycache__/\nreports/\n.pytest_cache/\n_version.py\n")

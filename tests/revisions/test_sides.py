@@ -13,7 +13,7 @@ from repositories import Repo
 from pytest_optbench.revisions.benchmark import _attempt
 from pytest_optbench.revisions.git import Repository
 from pytest_optbench.revisions.sides import BASELINE, OPTIMIZED, Invocation, Side, listing
-from pytest_optbench.revisions.suite_run import cost
+from pytest_optbench.revisions.suite_run import corrected, cost
 from pytest_optbench.revisions.worktree import worktree
 
 
@@ -89,6 +89,13 @@ def test_which_of_the_bases_tests_were_asked_for(repo: Repo, base: Side) -> None
     assert found.keeps("tests/test_other.py::test_any")
 
 
+def test_a_package_given_by_its_name_is_kept(repo: Repo, base: Side) -> None:
+    """What is no path, as under --pyargs, is for pytest to find on the base's side."""
+    found = listing(invocation(repo, "--pyargs", "pkg.tests", paths=("pkg.tests",)), base)
+    assert found.arguments == ("--pyargs", "pkg.tests")
+    assert found.keeps("src/pkg/tests/test_any.py::test_any")
+
+
 def test_nothing_of_the_base_was_asked_for(repo: Repo, base: Side) -> None:
     """When no path that was given exists in the base, nothing is listed instead of everything."""
     repo.file("tests/test_new.py", "")
@@ -106,6 +113,26 @@ def test_nothing_of_the_base_was_asked_for(repo: Repo, base: Side) -> None:
 def test_the_cost_is_stated(benchmarks: int, start_s: float, line: str) -> None:
     """The line counts benchmarks and pairs and estimates the time to the first look."""
     assert cost(benchmarks, (10, 15, 20, 30, 40), start_s) == line
+
+
+@pytest.mark.parametrize(
+    ("start_s", "first_s", "line"),
+    [
+        (0.5, 31.4, "the first pair took 31 s: about 5 min 19 s to the first look"),
+        (0.5, 5.0, None),
+        (8.0, 7.0, None),
+        (0.1, 6.0, None),
+    ],
+)
+def test_a_cost_that_was_wrong_is_said_again(start_s: float, first_s: float, line: str | None) -> None:
+    """A first pair far beyond what was stated gives a second statement, one that is near does not."""
+    assert corrected(20, (10, 15, 20, 30, 40), start_s, first_s) == line
+
+
+def test_a_few_seconds_more_are_not_worth_a_line() -> None:
+    """What adds up to less than ten seconds is left as it was said."""
+    assert corrected(1, (10, 15), 0.1, 1.2) is None
+    assert corrected(1, (10, 15), 0.1, 1.4) is not None
 
 
 def test_only_the_same_two_revisions_count_as_an_attempt(tmp_path: Path) -> None:
