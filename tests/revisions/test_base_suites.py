@@ -144,6 +144,45 @@ def test_a_subfolder_a_namespace_package_and_a_submodule(repo: Repo, tmp_path: P
     assert repo.state() == {**before, "status": repo.state()["status"]}
 
 
+def test_inside_a_submodule(repo: Repo, tmp_path: Path) -> None:
+    """A project that is itself a submodule, its git folder elsewhere, is compared and left as it was."""
+    above = Repo(tmp_path / "above")
+    above.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repo.root), "vendor/pkg")
+    above.commit()
+    inner = Repo.__new__(Repo)
+    inner.root = above.root / "vendor/pkg"
+    inner.file("src/pkg/work.py", "def run():\n    return sum(range(2000))\n")
+    before = inner.state()
+    done = run(inner, *OFF)
+    assert done.code == 0, done.output
+    assert done.document("test_speed")["code"]["optimized"]["dirty"] is True
+    assert inner.state() == {**before, "status": inner.state()["status"]}
+
+
+def test_the_checkout_of_a_pull_request(repo: Repo, tmp_path: Path) -> None:
+    """Two commits of the merge, HEAD detached, are enough to compare with the target branch; one is an error."""
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.file("src/pkg/work.py", "def run():\n    return sum(range(2000))\n")
+    repo.commit("topic")
+    repo.git("checkout", "--quiet", "main")
+    repo.file("other.txt", "the target moved on")
+    target = repo.commit("main")
+    repo.git("merge", "--quiet", "--no-ff", "-m", "merge", "topic")
+    repo.git("checkout", "--quiet", "--detach")
+    outcomes = {}
+    for depth in (2, 1):
+        clone = Repo(tmp_path / f"clone-{depth}")
+        clone.git("fetch", "--quiet", f"--depth={depth}", repo.root.as_uri(), "HEAD")
+        clone.git("checkout", "--quiet", "--detach", "FETCH_HEAD")
+        done = run(clone, *OFF, base="HEAD^1")
+        outcomes[depth] = done.code
+        if depth == 2:
+            assert done.summary["base"]["commit"] == target, done.output
+        else:
+            assert "check out with fetch-depth: 0" in done.output
+    assert outcomes == {2: 0, 1: 4}
+
+
 def test_an_editable_install_into_an_environment(repo: Repo, tmp_path: Path) -> None:
     """An environment with the project installed in editable form measures each side's own tree."""
     repo.file("pyproject.toml", "[project]\nname = 'pkg'\nversion = '1'\n")
