@@ -23,7 +23,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 
-smartquotes_action = "qe"  # two hyphens stay two: names of options stand in tables
+smartquotes_action = "q"  # hyphens and dots stay as written: tables hold options and REV...
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 
