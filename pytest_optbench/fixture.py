@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -17,6 +17,11 @@ from .options import OptionError, Settings, benchmark_settings
 from .private import clean
 
 ArmLike = Callable[..., Any]
+
+_CUT_SHORT: Final = (
+    "optbench: optbench.compare() must reach a decision, but the test caught what ended it before; "
+    "let that through"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Asked:
 class Optbench:
     """One benchmark of one test.
 
-    ``documents`` are the decision documents as JSON text, in the order of the candidates.
+    ``documents`` are the decision documents as JSON text, in the order of the candidates; ``failure`` is why the test
+    must fail, whatever its body does then.
     """
 
     def __init__(self, item: pytest.Item, run: Settings, fixed: frozenset[str]) -> None:
@@ -45,7 +51,7 @@ class Optbench:
         self._run = run
         self._fixed = fixed
         self._called = False
-        self._failure: str | None = None
+        self.failure: str | None = None
         self._marker = marker_keys(item)
         self._settings({})  # a wrong key should fail the test before its set-up costs anything
 
@@ -75,7 +81,9 @@ class Optbench:
         if setup is not None:
             _callable(setup, "setup")
         single = not isinstance(optimized, Mapping)
-        found = self._compare(Asked(baseline, candidates, single, setup, equal, _named(config), keys))
+        asked = Asked(baseline, candidates, single, setup, equal, _named(config), keys)
+        self._called = True
+        found = self._compare(asked)
         return found["optimized"] if single else found
 
     def measure(
@@ -96,7 +104,9 @@ class Optbench:
         """
         self._once("measure")
         _callable(work, "work")
-        self._measure(Asked(work, {}, True, setup, equal, _named(config), keys))
+        asked = Asked(work, {}, True, setup, equal, _named(config), keys)
+        self._called = True
+        self._measure(asked)
 
     record = staticmethod(record)
 
@@ -104,15 +114,16 @@ class Optbench:
         """Fail the test when its verdict was swallowed or nothing was compared; for the plugin's hook."""
         self.refuse_swallowed()
         if not self._called:
-            self._fail(
+            pytest.fail(
                 "optbench: the test uses the optbench fixture but never called optbench.compare() or "
-                "optbench.measure(), so nothing was checked; call one of them once"
+                "optbench.measure(), so nothing was checked; call one of them once",
+                pytrace=False,
             )
 
     def refuse_swallowed(self) -> None:
         """Fail the test when its body caught the failure of the gate; for the plugin's hook."""
-        if self._failure is not None:
-            pytest.fail(self._failure, pytrace=False)
+        if self.failure is not None:
+            pytest.fail(self.failure, pytrace=False)
 
     def _compare(self, asked: Asked) -> Mapping[str, Any]:
         """Return what was found, by candidate; raises the test's failure when the gate does not pass."""
@@ -143,6 +154,7 @@ class Optbench:
             invocation=Invocation.of(self._item.config),
             held=self._item.config.stash.get(HELD, None),
         )
+        self.failure = _CUT_SHORT
         try:
             with _progress(self._item.config, settings, benchmark.title) as progress:
                 outcome = run_benchmark(benchmark, progress)
@@ -153,6 +165,7 @@ class Optbench:
             self._item.user_properties.extend(result.properties)
             if result.traceback:
                 self._item.add_report_section("call", "optbench", result.traceback)
+        self.failure = None
         self._gate(outcome.lines, settings)
         return {result.candidate: result.decision for result in outcome.results}
 
@@ -174,7 +187,6 @@ class Optbench:
                 f"optbench: a test makes one comparison, received a second call (optbench.{name}); "
                 "pass several candidates as a mapping, or write one test per comparison"
             )
-        self._called = True
 
     def _settings(self, call: Mapping[str, Any]) -> Settings:
         try:
@@ -204,7 +216,7 @@ class Optbench:
 
     def _fail(self, message: str) -> NoReturn:
         message = clean(message, self._item.config.rootpath)  # JUnit files are published
-        self._failure = message
+        self.failure = message
         raise pytest.fail.Exception(message, pytrace=False) from None  # what led here is in the message
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
-from plugin_bench import FASTER, UNCHANGED, WRONG, Bench
+from plugin_bench import ARMS, FASTER, UNCHANGED, WRONG, Bench
 
 WAYS = {
     "plain": (),
@@ -21,6 +21,25 @@ WAYS = {
     "no cache": ("-p", "no:cacheprovider"),
     "first failure stops": ("-x",),
 }
+
+UNITTEST = f"""{ARMS}
+import unittest
+import pytest
+
+class TestOld(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _take(self, optbench):
+        self.optbench = optbench
+
+    def swallowed(self):
+        try:
+            self.optbench.compare(baseline=slow, optimized=same)
+        except BaseException:
+            pass
+
+    def test_claim(self):
+        BODY
+"""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -107,6 +126,58 @@ def test_an_empty_gate_is_an_error(bench: Bench, args: tuple[str, ...]) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     if "no:terminal" not in args:
         result.stdout.fnmatch_lines(["*no benchmark was measured*"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "baseline=None, optimized=same",
+        "baseline=slow, optimized={}",
+        "baseline=slow, optimized=same, config=1",
+    ],
+)
+def test_a_swallowed_misuse_is_no_comparison(bench: Bench, arguments: str) -> None:
+    """A call that was refused and whose refusal the test caught has compared nothing, so the test fails."""
+    bench.body(f"try:\n    optbench.compare({arguments})\nexcept BaseException:\n    pass")
+    for result in (bench.run_here(), bench.plain_here()):
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["*never called optbench.compare()*"])
+
+
+def test_a_swallowed_interrupt_still_fails(bench: Bench) -> None:
+    """What ends measuring before there is a decision cannot be caught to pass without one."""
+    bench.body(
+        "def interrupted():\n    raise KeyboardInterrupt\n"
+        "try:\n    optbench.compare(baseline=slow, optimized=interrupted)\nexcept BaseException:\n    pass"
+    )
+    result = bench.run_here()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*must reach a decision, but the test caught what ended it before*"])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("self.optbench.compare(baseline=slow, optimized=same)", "test_claim: time saved"),
+        ("self.swallowed()", "test_claim: time saved"),
+        ("self.swallowed()\n        self.skipTest('flaky')", "test_claim: time saved"),
+        ("pass", "never called optbench.compare()"),
+    ],
+)
+def test_a_test_case_of_unittest_is_gated_too(bench: Bench, body: str, words: str) -> None:
+    """A TestCase that takes the fixture fails for the same reasons as a function, whatever it catches or skips."""
+    bench.file(UNITTEST.replace("BODY", body))
+    result = bench.run_here()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{words}*"])
+
+
+def test_a_test_case_of_unittest_may_skip(bench: Bench) -> None:
+    """A TestCase that skips before it compares is skipped, and one that is accepted passes."""
+    bench.file(UNITTEST.replace("BODY", "self.skipTest('not here')"))
+    bench.run_here().assert_outcomes(skipped=1)
+    bench.file(UNITTEST.replace("BODY", "self.optbench.compare(baseline=slow, optimized=fast)"))
+    bench.run_here("--optbench-quick", "--optbench-gate=off").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
