@@ -101,6 +101,22 @@ def test_an_arm_that_skips_gets_a_verdict(bench: Bench, way: str, when: str) -> 
     result.stdout.fnmatch_lines(["*no data*"])
 
 
+@pytest.mark.parametrize(
+    "way", ["pytest.skip('no data')", "pytest.fail('no data')", "raise SystemExit('no data')"]
+)
+def test_an_equal_that_ends_the_test_finds_a_difference(bench: Bench, way: str) -> None:
+    """Whatever ``equal`` raises says that the results differ; it cannot skip the test, nor end it undecided."""
+    bench.body(f"def equal(a, b):\n    {way}\noptbench.compare(baseline=slow, optimized=fast, equal=equal)")
+    result = bench.run_here()
+    result.assert_outcomes(failed=1)
+    document = bench.only()
+    assert (document["verdict"], document["reasons"]) == ("REJECT", ["not-equivalent"])
+    result.stdout.fnmatch_lines(["*not-equivalent*"])
+    plain = bench.plain_here()
+    plain.assert_outcomes(failed=1)
+    plain.stdout.fnmatch_lines(["*equal=*raised*no data*"])
+
+
 @pytest.mark.parametrize("way", ["skip", "xfail"])
 def test_a_skip_in_the_body_of_a_test_stays_one(bench: Bench, way: str) -> None:
     """What a test itself says of its own fate, before it compares, is respected."""

@@ -10,6 +10,8 @@ from typing import Any
 from ...core.equivalence import Equivalence
 from ...core.findings import Finding
 from ..arm import Arm, Arms
+from ..errors import TimeLimitReached
+from ..terminated import Terminated
 from .difference import Difference, shown
 from .walk import compare
 
@@ -79,7 +81,9 @@ def difference_of(expected: Any, actual: Any, equal: Equal | None) -> str | None
             return f"equal={name} must answer True or False when called, received {shown(answer)}"
         if answer:
             return None
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises is a difference
+    except (KeyboardInterrupt, TimeLimitReached, Terminated):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever else a user's function raises is a difference, a skip too
         return f"equal={name} raised {type(error).__name__}: {str(error).strip() or 'no message'}"
     cure = "; a function that asserts and returns nothing needs `return True`" if answer is None else ""
     return (
