@@ -193,6 +193,7 @@ def test_earlier_decisions_are_listed() -> None:
     [
         ({"p_adjusted": 0.025}, "ACCEPT", "ACCEPT"),
         ({"p_adjusted": 0.0251}, "ACCEPT", "INCONCLUSIVE"),
+        ({"p_adjusted": 0.024, "confidence": 0.9924, "attempt": 2}, "ACCEPT", "ACCEPT"),
         ({"p_adjusted": None}, "ACCEPT", "n/a"),
         ({"p_adjusted": None, "goal": "no-regression"}, "ACCEPT", "ACCEPT"),
         ({"p_adjusted": 0.9, "verdict": "REJECT"}, "REJECT", "REJECT"),
@@ -204,7 +205,7 @@ def test_earlier_decisions_are_listed() -> None:
     ],
 )
 def test_the_verdict_over_the_suite(changes: dict[str, Any], alone: str, verdict: str) -> None:
-    """An ACCEPT stands when its adjusted p is at most 0.025; without correction nothing is claimed."""
+    """An ACCEPT stands when its adjusted p is at most 0.025, at a repeated attempt too; without correction: n/a."""
     doc = samples.decision(**changes)
     assert (family.verdict_alone(doc), family.family_verdict(doc)) == (alone, verdict)
 
