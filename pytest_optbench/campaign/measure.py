@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_optbench.measure import temporary
 from pytest_optbench.measure.lock import WAITING
 from pytest_optbench.private import clean
 from pytest_optbench.report.escape import plain
@@ -96,8 +97,8 @@ def measure(campaign: Campaign, step: Measure, say: Callable[[str], None] | None
 
 def check_tests(campaign: Campaign, tests: Sequence[str]) -> None:
     """Return when pytest collects each of ``tests`` as exactly one test; raises `CampaignError`."""
-    with tempfile.TemporaryDirectory(prefix="optbench-") as folder:
-        found = Path(folder, "collected.json")
+    with temporary.folder() as folder:
+        found = folder / "collected.json"
         arguments = ["--collect-only", "-q", "-p", "pytest_optbench.campaign.collected"]
         arguments += [f"--rootdir={campaign.root}"]
         status, tail = _pytest(campaign, arguments, tests, {VARIABLE: str(found)}, DEFAULT_TIMEOUT_S)

@@ -13,6 +13,8 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,16 @@ def make() -> Path:
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     (home / OWNER).write_text(json.dumps(_me()), encoding="utf-8")
     return home
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Yield a folder as `make` makes it; it is gone afterwards."""
+    home = make()
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def prune() -> list[Path]:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..adoption import program
+from ..measure import temporary
 from ..measure.errors import MeasureError
 from .command import Command
 
@@ -54,13 +54,17 @@ class Spawner:
 
     def __enter__(self) -> Self:
         """Start the spawner in a session of its own, out of reach of the terminal's Ctrl-C."""
-        self._folder = Path(tempfile.mkdtemp(prefix="optbench-run-"))
-        self._process = subprocess.Popen(
-            [*program("pytest_optbench.adoption.subreaper"), *program(_SPAWNER), str(self._folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._folder = temporary.make()
+        try:
+            self._process = subprocess.Popen(
+                [*program("pytest_optbench.adoption.subreaper"), *program(_SPAWNER), str(self._folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         return self
 
     def __exit__(

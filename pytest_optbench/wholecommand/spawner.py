@@ -58,10 +58,13 @@ def main() -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove the folder with the files in it."""
-    for name in os.listdir(folder):  # noqa: PTH208 - see read
-        os.unlink(f"{folder}/{name}")  # noqa: PTH108
-    os.rmdir(folder)  # noqa: PTH106
+    """Remove the folder with the files in it, as may whoever finds that its owner is gone."""
+    try:
+        for name in os.listdir(folder):  # noqa: PTH208 - see read
+            os.unlink(f"{folder}/{name}")  # noqa: PTH108
+        os.rmdir(folder)  # noqa: PTH106
+    except FileNotFoundError:
+        pass
 
 
 def run(request: dict[str, Any], null: int) -> dict[str, Any]:

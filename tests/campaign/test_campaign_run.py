@@ -20,6 +20,8 @@ from pytest_optbench.store.files import folder_lock
 WHOLE = "test_work.py::test_whole"
 HANG_S = 120.0
 
+untraced = pytest.mark.usefixtures("untraced")
+
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for a condition; fail when it does not come about."""
@@ -29,6 +31,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@untraced
 def test_a_campaign_from_beginning_to_end(project: Project) -> None:
     """Candidates by rank, an alternative after a rejection, the set measured together, all claims standing."""
     project.retries = 5
@@ -67,6 +70,7 @@ def test_a_rule_that_stops_before_anything_is_measured_proves_nothing(project: P
     assert "does not hold: nothing was measured" in project.out
 
 
+@untraced
 def test_what_cannot_be_measured_fails(project: Project) -> None:
     """No decision, or an ACCEPT beside a failure, decides nothing, and the campaign is not done."""
     project.retries = 5
@@ -83,6 +87,7 @@ def test_what_cannot_be_measured_fails(project: Project) -> None:
     assert "next: none" in project.out
 
 
+@untraced
 def test_tests_are_looked_for_before_anything_is_measured(project: Project) -> None:
     """An id that names nothing, or several tests, is wrong usage; the ledger stays empty."""
     project.write("1 first test_half\n2 second test_missing; ")
@@ -95,6 +100,7 @@ def test_tests_are_looked_for_before_anything_is_measured(project: Project) -> N
     assert not (project.reports / "ledger.json").exists()
 
 
+@untraced
 def test_no_shell_sees_a_test_id(project: Project) -> None:
     """What a shell would act on is only the name of a test that does not exist."""
     project.write("1 first test_half")
@@ -106,6 +112,7 @@ def test_no_shell_sees_a_test_id(project: Project) -> None:
     assert not (project.folder / "owned").exists()
 
 
+@untraced
 def test_decisions_stay_in_the_campaign_s_folder(project: Project) -> None:
     """A link in the place of the folder of decisions is not written through."""
     project.write("1 first test_half")
@@ -132,6 +139,7 @@ def test_two_runs_do_not_work_on_one_campaign(project: Project) -> None:
     assert "another run holds .optbench.lock" in project.err
 
 
+@untraced
 def test_a_test_that_hangs_is_ended(project: Project) -> None:
     """After the file's time-out the attempt fails, its fixtures torn down, and the campaign goes on."""
     project.write("1 hangs test_waits", head="timeout = 3")
@@ -168,6 +176,27 @@ def test_an_interrupted_campaign_goes_on(project: Project, how: signal.Signals) 
     assert project.measured()[:3] == ["first", "second", "second"]
     assert "| 2 | second | accepted |" in (project.reports / "campaign.md").read_text()
     assert "| second | interrupted |" in (project.reports / "campaign.md").read_text()
+
+
+def test_what_kill_9_leaves_while_collecting_is_removed_by_the_next_run(project: Project) -> None:
+    """The folder in which tests are looked for says whose it is, so that the next run can remove a dead one's."""
+    project.write("1 first test_missing")
+    (project.folder / "conftest.py").write_text(
+        "import pathlib, time\npathlib.Path('waiting').touch()\n"
+        "while not pathlib.Path('go').exists():\n    time.sleep(0.02)\n"
+    )
+    temporary = project.folder / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    command = [sys.executable, "-c", "from pytest_optbench.cli import main; main()", "campaign", "run"]
+    with subprocess.Popen([*command, str(project.file)], env=environment) as killed:
+        until(lambda: (project.folder / "waiting").exists())
+        killed.kill()
+    assert len(list(temporary.iterdir())) == 1
+    (project.folder / "go").touch()
+    again = subprocess.run([*command, str(project.file)], env=environment, timeout=HANG_S, check=False)
+    assert again.returncode == 2
+    assert list(temporary.iterdir()) == []
 
 
 def test_waiting_for_the_machine_is_said(project: Project) -> None:

@@ -217,6 +217,26 @@ def test_nothing_is_left_when_it_is_ended(tmp_path: Path, number: signal.Signals
         assert b"interrupted; nothing was decided and no command is left running" in said
 
 
+def test_what_kill_9_leaves_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    """When the process that starts commands is killed as well, the next run removes the folder of both."""
+    temporary, marker = tmp_path / "temporary", "86.75"
+    temporary.mkdir()
+    command = [sys.executable, "-c", "from pytest_optbench.cli import main; main()", "run", "--baseline=true"]
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": ""}
+    asking = subprocess.Popen([*command, f"--optimized=sleep {marker}"], cwd=tmp_path, env=environment)
+    try:
+        _until(lambda: len(_sleeping(marker)) == 1)
+        asking.send_signal(signal.SIGSTOP)  # or it would see the end of the other and clear up
+        for child in psutil.Process(asking.pid).children(recursive=True):
+            child.kill()
+    finally:
+        asking.kill()
+        asking.wait()
+    assert len(list(temporary.iterdir())) == 1
+    subprocess.run([*command, "--optimized=false"], cwd=tmp_path, env=environment, timeout=120, check=False)
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_history_is_kept_and_counted(optbench: Run, tmp_path: Path) -> None:
     """Decisions are added to the history, and a later run with a fresh report folder counts them as attempts."""
     arguments = [
