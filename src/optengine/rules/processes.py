@@ -8,8 +8,8 @@ good.
 A worker that dies costs the rule it was running and nothing else: finished rules keep their results, rules
 not started go back to the queue, and the rule that ran is tried once more in a unit of its own before it is a
 CRASH. A rule that was ended at its limit is a TIMEOUT at once: nobody else can be to blame. Units are handed
-out one per worker, so a long unit never has others waiting behind it. A rule is handed out once its own
-requirements are done; no worker waits for the end of a batch.
+to free workers only, so none is queued behind a long one while another worker idles. A rule is handed out once
+its own requirements are done; no worker waits for the end of a batch.
 
 Sending, receiving and landing share the state of the units under way, so they stay in one file.
 """

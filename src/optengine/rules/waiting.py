@@ -56,13 +56,26 @@ class WaitingRules:
         """Take the most urgent unit whose group the worker *free* knows, else whose group none knows, else any.
 
         The pool hands a unit to the worker that is free, and with all others busy that is the one that landed
-        last. A wrong guess costs building the group's input once more.
+        last. A wrong guess costs building the group's input once more. While many units wait, a worker gets two that
+        it knows the inputs of, which spares it one wait for the next.
         """
         if self._again:
             return self._again.pop(0)
         if free is not None and free not in busy:
-            homes = [self._home.get(rules[0].group or "") for rules in self._units]
             for wanted in (free, None):
-                if wanted in homes:
-                    return self._units.pop(homes.index(wanted))
+                place = self._first_at(wanted)
+                if place is not None:
+                    rules = self._units.pop(place)
+                    if (
+                        wanted is None
+                        or len(self._units) < self._enough
+                        or (place := self._first_at(free)) is None
+                    ):
+                        return rules
+                    return rules + self._units.pop(place)
         return self._units.pop(0)
+
+    def _first_at(self, worker: int | None) -> int | None:
+        """Position of the most urgent unit whose group *worker* knows; None for a group that no worker knows."""
+        homes = (self._home.get(rules[0].group or "") for rules in self._units)
+        return next((place for place, home in enumerate(homes) if home == worker), None)

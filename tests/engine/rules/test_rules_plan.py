@@ -102,6 +102,17 @@ def test_a_free_worker_gets_the_group_it_knows() -> None:
     assert waiting.next(2, {2})[0].group == "other's"
 
 
+def test_while_many_units_wait_a_worker_gets_two_that_it_knows() -> None:
+    """Two units of known groups at once spare a wait; of groups that nobody knows, or when few are left, it is one."""
+    waiting = queue(workers=1)
+    waiting.join([rule(f"R{n}", f"g{n}") for n in range(7)], ())
+    for group in ("g2", "g3", "g5"):
+        waiting.settle(group, 7)
+    waiting.settle("g0", 8)
+    taken = [[one.id for one in waiting.next(7, {8})] for _ in range(5)]
+    assert taken == [["R2", "R3"], ["R5"], ["R1"], ["R4"], ["R6"]]
+
+
 def test_rules_that_lost_their_worker_run_again_before_others_and_alone() -> None:
     """What comes back is neither planned with others nor held up by them."""
     waiting = queue()
