@@ -25,6 +25,9 @@ IGNORED_NAMES = (
     *(".tox", ".nox", ".venv", "node_modules", ".eggs", "*.egg-info", ".coverage", ".coverage.*"),
 )
 
+#: Stars, a set such as ``[!a-z]`` or ``[]]``, or one letter.
+_TOKENS = re.compile(r"\*+|\[!?\]?[^\]]*\]|.", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -127,10 +130,21 @@ def _translate(pattern: str) -> str:
         if part == "**":
             result += ".+" if last else "(?:[^/]+/)*"
         else:
-            segment = fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z")
-            result += segment.replace(".*", "[^/]*") if "*" in part else segment
+            result += "".join(map(_translate_one, _TOKENS.findall(part)))
             result += "" if last else "/"
     return result
+
+
+def _translate_one(token: str) -> str:
+    """A star, a question mark, a set or a plain letter as a regular expression that never matches a slash."""
+    if token.startswith("*"):
+        return "[^/]*"
+    if token == "?":
+        return "[^/]"
+    if len(token) == 1:
+        return re.escape(token)
+    whole = fnmatch.translate(token)  # what a set means is Python's business, ranges and all
+    return "(?!/)" + whole.removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
 
 
 def _expand_braces(pattern: str) -> list[str]:
@@ -182,6 +196,8 @@ def scan(root: Path, ignored: Iterable[str] = IGNORED_NAMES, without: Iterable[s
                 entry = _entry(item)
             except OSError as error:
                 raise _unreadable(prefix + name, error) from error
+            if entry.kind == "absent":
+                continue
             entries[prefix + name] = entry
             if entry.kind == "dir":
                 waiting.append((item.path, f"{prefix}{name}/"))

@@ -83,6 +83,10 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         ("x/{p,q/r}/s", ["x/p/s", "x/q/r/s"], ["x/q/s"]),
         ("f?.[ch]", ["fa.c", "fb.h"], ["f.c", "fab.c", "fa.d"]),
         ("[!a]*", ["b", "ba"], ["a", "ab", "b/c"]),
+        ("x?y[!a]z", ["x.ybz"], ["x/ybz", "x.y/z", "x.yaz"]),
+        ("[]a]x[b", ["]x[b", "ax[b"], ["/x[b", "bx[b"]),
+        ("[]x*", ["[]x", "[]xy"], ["]x", "[]x/y"]),
+        ("a***b.*", ["ab.c", "axb."], ["a/b.c", "axbc"]),
         ("./a//b", ["a/b"], ["a", "b"]),
     ],
 )
