@@ -38,6 +38,8 @@ _INSTALLED = tuple(
 )
 
 _BUILTIN = frozenset({list, tuple, dict, set, frozenset, str, int, bool})
+# Shown by their own repr: that of a subclass may say anything.
+_SHOWN = (bool, int, float, complex, str, bytes, range, type(None), type(...))
 # Bases of the standard library that hold no state of their own.
 _STATELESS = frozenset({"abc", "typing", "collections.abc", "enum", "builtins"})
 _PLAIN_GLOBALS = (
@@ -104,17 +106,14 @@ class _StateWalker:
     def _parts(self, value: object) -> Iterator[str]:
         kind = type(value)
         yield f"{kind.__module__}.{kind.__qualname__}"
-        if (
-            value is None
-            or isinstance(value, bool | int | float | complex | str | bytes | range)
-            or value is ...
-        ):
-            yield repr(value)
+        if isinstance(value, _SHOWN):
+            base: Any = next(base for base in _SHOWN if isinstance(value, base))
+            yield base.__repr__(value)
         elif isinstance(value, PurePath):
             yield str(value)
         elif isinstance(value, enum.Enum):
             yield value.name
-            self.modules.add(kind.__module__)
+            self._comes_from(kind.__module__)
         elif isinstance(value, re.Pattern):
             yield repr((value.pattern, value.flags))
         elif isinstance(value, list | tuple):
@@ -136,8 +135,11 @@ class _StateWalker:
             self.modules.add(value.__name__)
             yield value.__name__
         elif isinstance(value, type | types.BuiltinFunctionType):
-            self.modules.add(value.__module__ or "builtins")
+            self._comes_from(value.__module__ or "builtins")
             yield f"{value.__module__}.{value.__qualname__}"
+            owner = getattr(value, "__self__", None)
+            if isinstance(value, types.BuiltinFunctionType) and not isinstance(owner, types.ModuleType):
+                yield self.digest(owner)  # a method of a list, a set ...
         elif isinstance(value, functools._lru_cache_wrapper):
             yield self.digest(value.__wrapped__)
         else:
@@ -147,11 +149,16 @@ class _StateWalker:
         yield repr(
             (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags)
         )
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+        yield repr((*counts, getattr(code, "co_exceptiontable", b"")))
         yield from map(self.digest, code.co_consts)
 
     def _function(self, function: types.FunctionType) -> Iterator[str]:
-        self.modules.add(function.__module__)
-        if function.__code__.co_filename.startswith(_INSTALLED):
+        # A decorator may give a function the name of another module than the one its globals are of.
+        home = function.__globals__.get("__name__")
+        has_source = _has_source(home)
+        self.modules.update(str(name) for name in (home, function.__module__) if _has_source(name))
+        if has_source and function.__code__.co_filename.startswith(_INSTALLED):
             yield function.__qualname__
             return
         yield self.digest(function.__code__)
@@ -167,13 +174,28 @@ class _StateWalker:
         for name in sorted(_global_names(function.__code__)):
             if name in function.__globals__:
                 yield name
-                yield self._global(function.__globals__[name])
+                yield self._global(function.__globals__[name], has_source=has_source)
 
-    def _global(self, value: object) -> str:
+    def _comes_from(self, module: str) -> None:
+        """Take note of a class's module, whose source stands for what the class does.
+
+        Raises:
+            Undigestable: the module has no source, such as that of an interactive session.
+        """
+        if not _has_source(module):
+            raise Undigestable(
+                f"the source of module {module!r} cannot be found, so its classes cannot be hashed"
+            )
+        self.modules.add(module)
+
+    def _global(self, value: object, *, has_source: bool) -> str:
         """A global by its value where it is code or plain data; by its type alone otherwise.
 
-        An object such as a logger or a rule set is part of the module, whose source is in the digest anyway.
+        An object such as a logger or a rule set is part of the module, whose source is in the digest anyway. Where
+        there is no source everything counts by its value.
         """
+        if not has_source:
+            return self.digest(value)
         if isinstance(value, _PLAIN_GLOBALS):
             try:
                 return self.digest(value)
@@ -183,7 +205,7 @@ class _StateWalker:
 
     def _instance(self, value: object) -> Iterator[str]:
         kind = type(value)
-        self.modules.add(kind.__module__)
+        self._comes_from(kind.__module__)
         state = getattr(value, "__dict__", None)
         slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
         if state is None and not slots:
@@ -204,6 +226,17 @@ def _global_names(code: types.CodeType) -> set[str]:
         if isinstance(constant, types.CodeType):
             names |= _global_names(constant)
     return names
+
+
+def _has_source(module: object) -> bool:
+    """Whether the code of a loaded module can be told from an earlier one: by its file, or by a version."""
+    if not isinstance(module, str):
+        return False
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names and top != "__main__":
+        return True
+    files = [getattr(sys.modules.get(name), "__file__", None) or "" for name in (module, top)]
+    return Path(files[0]).is_file() or files[1].startswith(_INSTALLED)
 
 
 _loaded: dict[str, tuple[object, str, frozenset[str]]] = {}

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,11 @@ class Slotted:
 
 
 @pytest.mark.parametrize(
-    "wrap", [make, Check, Slotted, lambda x: Check(x).method, lambda x: functools.partial(make, x)]
+    "wrap",
+    [
+        *(make, Check, Slotted, lambda x: Check(x).method, lambda x: functools.partial(make, x)),
+        lambda x: [x].count,
+    ],
 )
 def test_the_state_of_a_rule_is_part_of_it(wrap: Callable[[object], object]) -> None:
     """Values closed over, attributes, slots and bound arguments count by value."""
@@ -161,6 +166,63 @@ def test_live_objects_have_no_digest(state: object) -> None:
     """A rule that holds a live object cannot be digested and says which object it is."""
     with pytest.raises(Undigestable, match="cannot be hashed"):
         code.of_callable(make(state))
+
+
+def interactive(source: str) -> Any:
+    """What *source* defines as ``rule`` in a module without a file, as at a prompt."""
+    module = ModuleType("rule_prompt")
+    sys.modules["rule_prompt"] = module
+    try:
+        exec(source, vars(module))
+        return code.of_callable(module.rule)
+    finally:
+        del sys.modules["rule_prompt"]
+
+
+def test_code_without_a_source_counts_by_its_value() -> None:
+    """At a prompt a rule's digest changes with everything it names and with the form of its code."""
+    helper = "def rule(ctx, {0}):\n    return sum([a, b])\n"
+    assert interactive(helper.format("a, b")) == interactive(helper.format("a, b"))
+    assert interactive(helper.format("a, b")) != interactive(helper.format("a, *, b"))
+    table = "table = {0}\ndef rule(ctx):\n    return ctx in table\n"
+    assert interactive(table.format([1])) != interactive(table.format([2]))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Rule:\n    def __call__(self, ctx):\n        return True\nrule = Rule()\n",
+        "class Helper:\n    most = 1\ndef rule(ctx):\n    return Helper.most\n",
+        "import enum\nclass E(enum.Enum):\n    A = 1\none = E.A\ndef rule(ctx):\n    return one.value\n",
+        "import types\nlimits = types.SimpleNamespace(most=1)\ndef rule(ctx):\n    return limits.most\n",
+    ],
+)
+def test_classes_without_a_source_have_no_digest(source: str) -> None:
+    """What a class does cannot be told when its module has no file, so rules that use it are never cached."""
+    with pytest.raises(Undigestable, match="cannot be hashed"):
+        interactive(source)
+
+
+def test_a_function_without_a_module_is_digested() -> None:
+    """A function made by exec in a bare namespace belongs to no module, and counts by its code."""
+    made: dict[str, Any] = {}
+    exec("def rule(ctx):\n    return True\n", made)
+    assert made["rule"].__module__ in (None, "builtins")
+    assert code.of_callable(made["rule"])
+
+
+class Shy(str):
+    """A text that hides what it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "shy"
+
+
+def test_a_text_cannot_hide_what_it_is() -> None:
+    """A subclass's own repr does not stand for its value."""
+    assert code.of_callable(make(Shy("a"))) != code.of_callable(make(Shy("b")))
 
 
 def test_circular_state_ends() -> None:
