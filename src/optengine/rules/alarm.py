@@ -10,6 +10,7 @@ returns at once.
 
 from __future__ import annotations
 
+import importlib.machinery
 import sys
 import sysconfig
 import threading
@@ -31,6 +32,7 @@ _EVENTS: Final = frozenset(
         ),
         *(
             "ctypes.dlopen",
+            "ctypes.dlsym",
             "os.chdir",
             "os.remove",
             "os.rename",
@@ -50,6 +52,7 @@ _IMPORTERS: Final = (
 _LIBRARIES: Final = tuple(
     {str(Path(sysconfig.get_paths()[key])) + "/" for key in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
+_CODE: Final = (*importlib.machinery.all_suffixes(), ".zip", ".whl", ".egg", ".pyz")
 _KEPT = 5
 
 # Per watched thread, the open watches: where to write, and the threads that existed when the watch began.
@@ -133,8 +136,11 @@ def _note(found: list[str], event: str, args: tuple[object, ...]) -> None:
 
 
 def _is_import(event: str, args: tuple[object, ...]) -> bool:
-    """Whether the import machinery itself asks, and not for a module that is part of the validated tree."""
-    if event not in ("open", "os.listdir"):
+    """Whether the import machinery itself asks, and not for a module that is part of the validated tree.
+
+    A loader also reads data that lies beside modules, for ``pkgutil.get_data`` and the like: that is a look.
+    """
+    if event not in ("open", "os.listdir", "os.mkdir", "os.rename"):
         return False
     try:
         caller = sys._getframe(2)
@@ -142,5 +148,10 @@ def _is_import(event: str, args: tuple[object, ...]) -> bool:
         return False
     if caller.f_code.co_filename not in _IMPORTERS:
         return False
+    if isinstance(args[0], int):  # what it opened before, to write byte code
+        return True
     path = str(args[0])
+    # While byte code is written its name has a number behind it.
+    if event != "os.listdir" and not (path.endswith((*_CODE, "__pycache__")) or ".pyc." in path):
+        return False
     return path.startswith(_LIBRARIES) or not path.startswith(_root_prefix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import socket
 import sqlite3
 import subprocess
@@ -76,6 +78,31 @@ def test_importing_a_library_raises_no_alarm(tmp_path: Path) -> None:
 
     sys.modules.pop("this", None)
     assert unrecorded(tmp_path, check) == []
+
+
+def test_data_read_by_a_loader_raises_the_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data beside a module is no code, though the import machinery reads it for pkgutil; the module itself is."""
+    package = tmp_path / "elsewhere" / "rule_data_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "limits.json").write_text("3")
+    (tmp_path / "tree").mkdir()
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    def imports(ctx: Context) -> bool:
+        importlib.import_module("rule_data_package")
+        return True
+
+    try:
+        assert unrecorded(tmp_path / "tree", imports) == []
+        assert (package / "__pycache__").is_dir(), "byte code was written meanwhile"
+        found = unrecorded(
+            tmp_path / "tree", lambda ctx: pkgutil.get_data("rule_data_package", "limits.json") == b"3"
+        )
+        assert [one for one in found if one.startswith("open") and one.endswith("limits.json")]
+    finally:
+        sys.modules.pop("rule_data_package", None)
 
 
 def test_importing_from_the_tree_raises_the_alarm(tmp_path: Path) -> None:
