@@ -118,6 +118,52 @@ def test_every_kind_of_change_is_seen(repository: Path, how: str) -> None:
     assert (report.results[0].status, report.results[0].cached) == ("FAIL", False)
 
 
+def test_a_change_that_keeps_size_and_time_is_seen(repository: Path) -> None:
+    """A repository told to trust sizes and times alone is looked at more closely."""
+    git(repository, "config", "core.trustctime", "false")
+    git(repository, "config", "core.checkStat", "minimal")
+    target = repository / "file 1.txt"
+    git(repository, "status")
+    validate(repository)
+    before = target.stat()
+    target.write_text("BAD  1\n")
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert git(repository, "diff", "--name-only") == "", "git itself is misled"
+    assert validate(repository, "HEAD").results[0].status == "FAIL"
+
+
+@pytest.mark.parametrize("how", ["merge", "rebase"])
+def test_a_conflict_under_way_is_no_reason_to_trust(repository: Path, how: str) -> None:
+    """In the middle of a merge or a rebase with conflicts, changed files are seen and others are not read again."""
+    base = git(repository, "rev-parse", "HEAD")
+    validate(repository)
+    git(repository, "checkout", "-q", "-b", "other")
+    (repository / "file 1.txt").write_text("other\n")
+    git(repository, "commit", "-q", "-a", "-m", "other")
+    git(repository, "checkout", "-q", "-b", "mine", base)
+    (repository / "file 1.txt").write_text("BAD\n")
+    git(repository, "commit", "-q", "-a", "-m", "mine")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(repository, how, "other")
+    touch_all(repository)
+    report = validate(repository, base)
+    assert (report.results[0].status, report.results[0].cached) == ("FAIL", False)
+    assert (report.stats.changed_since or "").startswith("4 files unchanged")
+
+
+def test_a_commit_a_shallow_clone_lacks_means_a_full_run(repository: Path, tmp_path: Path) -> None:
+    """A shallow clone cannot tell what changed since a commit it does not have."""
+    first = git(repository, "rev-parse", "HEAD")
+    (repository / "file 1.txt").write_text("good again\n")
+    git(repository, "commit", "-q", "-a", "-m", "second")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "clone")
+    for revision in (first, "HEAD~1"):
+        report = validate(clone, revision)
+        assert report.results[0].status == "PASS"
+        assert (report.stats.changed_since or "").startswith("full run: git must be able to answer")
+
+
 def test_a_deleted_file_is_seen(repository: Path) -> None:
     """Deleting a file changes what the rule's glob matched, so the rule runs again."""
     validate(repository)
