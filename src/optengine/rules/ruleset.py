@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from optengine.rules import graph
-from optengine.rules.errors import DuplicateRule, RulesUsageError, UnknownSelection
+from optengine.rules.errors import DuplicateRule, RuleSetError, RulesUsageError, UnknownSelection
+from optengine.rules.evidence import error_text
 from optengine.rules.model import Rule, Severity, SharedBuilder
 
 Check = TypeVar("Check", bound=Callable[..., object])
@@ -27,7 +28,7 @@ def is_at_least_one(value: object) -> bool:
 
 
 def make_rule(
-    rule_id: str,
+    rule_id: object,
     check: Callable[..., object],
     *,
     severity: str | Severity = Severity.MEDIUM,
@@ -44,7 +45,7 @@ def make_rule(
     Raises:
         RulesUsageError: an argument cannot be used; the message names it.
     """
-    if not str(rule_id) or any(letter.isspace() for letter in str(rule_id)):
+    if not isinstance(rule_id, str) or not rule_id or any(letter.isspace() for letter in rule_id):
         raise RulesUsageError(f"A rule id must be a string without blanks; received {rule_id!r}.")
     if not callable(check):
         raise RulesUsageError(f"Rule {rule_id}: check must be callable with a context; received {check!r}.")
@@ -185,7 +186,14 @@ class RuleSet:
 
         Raises:
             DuplicateRule: an id is in both.
+            RulesUsageError: both have a shared input of one name, built in different ways.
         """
+        for name, builder in other.builders.items():
+            if self._shared.get(name, builder) != builder:
+                raise RulesUsageError(
+                    f"A shared input must be built in one way; both rule sets have their own {name!r}. "
+                    "Rename one of the two."
+                )
         for one in other:
             self._register(one)
         self._shared.update(other.builders)
@@ -261,11 +269,18 @@ def load(reference: str) -> RuleSet:
     except (Exception, SystemExit) as error:  # a script without a __main__ guard may call sys.exit
         raise RulesUsageError(
             f"--rules must name an importable module as module:RULES; importing {module_name!r} raised "
-            f"{type(error).__name__}: {error}. Check the name, and that its folder is on PYTHONPATH."
+            f"{error_text(error)}. Check the name, and that its folder is on PYTHONPATH."
         ) from error
     found = RuleSet.from_module(module) if not attribute else getattr(module, attribute, None)
     if callable(found) and not isinstance(found, RuleSet):
-        found = found()
+        try:
+            found = found()
+        except RuleSetError:
+            raise
+        except Exception as error:
+            raise RulesUsageError(
+                f"--rules must name a RuleSet or what makes one; calling {reference!r} raised {error_text(error)}."
+            ) from error
     if not isinstance(found, RuleSet):
         names = ", ".join(name for name, value in vars(module).items() if isinstance(value, RuleSet))
         raise RulesUsageError(

@@ -113,6 +113,31 @@ class Hostile(dict[str, int]):
         raise RuntimeError("no")
 
 
+class Liar(float):
+    """A number that turns into another one."""
+
+    def __float__(self) -> float:
+        return float("nan")
+
+
+def test_numbers_are_those_they_are() -> None:
+    """A subclass cannot smuggle in what JSON cannot hold, and a number too long for decimals keeps its first digits."""
+    assert sanitise(Liar(2.5)) == {"__type__": "test_rules_evidence.Liar", "value": 2.5}
+    assert sanitise(2**2048 - 1) == 2**2048 - 1
+    long = sanitise(-(2**40_000))
+    assert long["hex"].startswith("-0x1000")
+    assert (long["__type__"], long["bits"]) == ("int", 40_001)
+
+
+def test_many_long_texts_are_cut() -> None:
+    """Thousands of long texts and bytes do not add up to gigabytes."""
+    clean = sanitise({"texts": ["x" * 100_000] * 1000, "bytes": [b"x" * 100_000] * 1000})
+    assert len(json.dumps(clean)) < 30_000_000
+    assert clean["texts"][0] == "x" * 100_000
+    assert clean["texts"][-1] == "... (100000 more characters)"
+    assert clean["bytes"][-1] == {"__type__": "bytes", "base64": "", "length": 100_000}
+
+
 def test_hostile_containers_are_reported() -> None:
     """A container that raises while it is read gives a note instead of an error."""
     assert "RuntimeError" in sanitise(Hostile(a=1))["unreadable"]

@@ -163,6 +163,12 @@ def test_the_terminal_never_obeys_a_rule() -> None:
     assert all(len(row) <= 90 for row in rows)
 
 
+def test_half_letters_are_written_out() -> None:
+    """A lone surrogate, as in a file name that is not UTF-8, is shown by its number, which every stream takes."""
+    assert one_line("a\udcff") == "a\\xdcff"
+    assert "xdcff" in markdown_text("a\udcff")
+
+
 @given(st.text())
 def test_texts_are_made_harmless(text: str) -> None:
     """Any text can be shown, put into markdown and into XML."""

@@ -68,6 +68,7 @@ def test_an_id_is_registered_once() -> None:
     [
         ({"rule_id": "has blank"}, "without blanks; received 'has blank'"),
         ({"rule_id": ""}, "without blanks; received ''"),
+        ({"rule_id": 3}, "without blanks; received 3"),
         ({"check": 3}, "must be callable with a context; received 3"),
         ({"requires": "AB"}, "requires must be a sequence of ids; received the string 'AB'"),
         ({"timeout": 0}, "timeout must be above 0 seconds or None; received 0"),
@@ -117,6 +118,24 @@ def test_shared_inputs_are_checked() -> None:
         rules.shared("x", scope="forever")
 
 
+def test_sets_that_build_an_input_differently_do_not_mix() -> None:
+    """Two sets with an input of one name are joined only when they build it in the same way."""
+    one, same, other = RuleSet(), RuleSet(), RuleSet()
+    one.shared("trees")(always)
+    same.shared("trees")(always)
+    other.shared("trees")(marked)
+    other.add("X", always)
+    one.update(same)
+    with pytest.raises(RulesUsageError, match="built in one way; both rule sets have their own 'trees'"):
+        one.update(other)
+    assert len(one) == 0
+
+
+def breaks() -> RuleSet:
+    """A rule set that cannot be made."""
+    raise LookupError("no rules today")
+
+
 def test_rule_sets_are_loaded_by_name() -> None:
     """``module:NAME`` names a rule set, a function that makes one, or nothing, which means the marked
     functions."""
@@ -132,6 +151,7 @@ def test_rule_sets_are_loaded_by_name() -> None:
         ("no_such_module:R", "importing 'no_such_module' raised ModuleNotFoundError"),
         ("test_rules_set:NONE", "'test_rules_set:NONE' is None. Rule sets in that module: RULES"),
         ("test_rules_set:pytest", "must name a RuleSet as module:RULES"),
+        ("test_rules_set:breaks", "calling 'test_rules_set:breaks' raised LookupError: no rules today"),
     ],
 )
 def test_names_that_load_nothing_are_errors(name: str, message: str) -> None:
