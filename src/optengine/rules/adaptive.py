@@ -100,8 +100,13 @@ class PoolDecision:
         )
 
 
+def building_key(rule_id: str) -> str:
+    """Where the time that a rule spent on building shared inputs stands among known times; no rule id has blanks."""
+    return f"(inputs of {rule_id})"
+
+
 def predict_remaining(waiting: list[str], known: dict[str, float], seen: list[float]) -> float:
-    """Seconds the rules *waiting* will take: known times where there are any, the mean of *seen* for the
-    others."""
+    """Seconds the rules *waiting* will take: known times where there are any, also for building shared inputs, the
+    mean of *seen* for the others."""
     mean = sum(seen) / len(seen) if seen else 0.0
-    return sum(known.get(name, mean) for name in waiting)
+    return sum(known.get(name, mean) + known.get(building_key(name), 0.0) for name in waiting)

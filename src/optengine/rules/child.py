@@ -81,6 +81,7 @@ class Child:
         self._poll.register(self.end, select.POLLIN)
         self.status: int | None = None
         self.peak_bytes = 0
+        self.spoke_nonsense = False
 
     def send(self, value: object) -> None:
         """Send *value*; a child that is dead is noticed when nothing comes back."""
@@ -99,7 +100,13 @@ class Child:
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            # A rule wrote to a descriptor that is not its own: nothing that follows can be believed.
+            self.spoke_nonsense = True
+            os.kill(self.pid, signal.SIGKILL)
+            return None
 
     def end_at_limit(self) -> str:
         """End it by the signal at which it writes where it is, and return that text."""
@@ -123,6 +130,8 @@ class Child:
     def why(self) -> str:
         """How it ended."""
         self._reap(0)
+        if self.spoke_nonsense:
+            return "it was ended: something other than results came over its connection"
         if self.status is None:
             return "it is gone"
         code = os.waitstatus_to_exitcode(self.status)

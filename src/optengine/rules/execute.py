@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -11,7 +13,8 @@ from typing import Any
 
 from optengine.rules import alarm
 from optengine.rules.context import Context
-from optengine.rules.evidence import clean_text, safe_repr, sanitise
+from optengine.rules.copies import end_a_copy
+from optengine.rules.evidence import clean_text, error_text, safe_repr, sanitise
 from optengine.rules.model import Outcome, Rule, RuleResult, SharedBuilder, Status
 from optengine.rules.shared import SharedInputs
 from optengine.rules.snapshot import Snapshot
@@ -25,7 +28,7 @@ class RawResult:
     """What one attempt gave, as plain data.
 
     ``unrecorded`` lists looks behind the context's back; ``vacuous`` is True when nothing that exists was
-    looked at.
+    looked at. ``building_s`` is the part of ``seconds`` that went into building shared inputs.
     """
 
     status: Status
@@ -33,6 +36,7 @@ class RawResult:
     evidence: Any = None
     reason: str | None = None
     seconds: float = 0.0
+    building_s: float = 0.0
     trace: Trace | None = None
     unrecorded: list[str] = field(default_factory=list)
     vacuous: bool = False
@@ -75,6 +79,8 @@ class Workspace:
         recorder = Recorder(scene, keep=self.track)
         context = Context(rule.id, recorder, self.shared, root=self.root, config=self.config, results=results)
         began = time.perf_counter()
+        process, thread = os.getpid(), threading.get_ident()
+        self.shared.building_s.pop(thread, None)
         try:
             if self.track:
                 with alarm.watching(recorder.unrecorded):
@@ -84,7 +90,9 @@ class Workspace:
             raw = interpret(rule, answer)
         except BaseException as error:  # noqa: BLE001 - a rule may raise anything, SystemExit included
             raw = _error(rule, error)
+        end_a_copy(process)
         raw.seconds = time.perf_counter() - began
+        raw.building_s = self.shared.building_s.pop(thread, 0.0)
         raw.trace = recorder.trace()
         raw.unrecorded = recorder.unrecorded
         raw.vacuous = not recorder.saw_anything
@@ -100,10 +108,11 @@ def interpret(rule: Rule, answer: object) -> RawResult:
     if isinstance(answer, Outcome):
         if answer.status not in (Status.PASS, Status.FAIL, Status.SKIP):
             return _wrong(rule, answer)
-        reason = "the rule says it does not apply" if answer.status is Status.SKIP else None
+        status = Status(answer.status)  # an outcome made by hand may name it as text
+        reason = "the rule says it does not apply" if status is Status.SKIP else None
         said: object = answer.message
         text = said if isinstance(said, str) else safe_repr(said)
-        return RawResult(answer.status, clean_text(text, MESSAGE_CHARS), sanitise(answer.evidence), reason)
+        return RawResult(status, clean_text(text, MESSAGE_CHARS), sanitise(answer.evidence), reason)
     if answer is None:
         reason = "the rule returned None: it does not apply"
         return RawResult(Status.SKIP, reason, reason=reason)
@@ -130,11 +139,10 @@ def _wrong(rule: Rule, answer: object) -> RawResult:
 def _error(rule: Rule, error: BaseException) -> RawResult:
     """ERROR with the rule's own part of the traceback, which reads the same in every mode."""
     tail = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    text = "".join(traceback.format_exception(type(error), error, tail))
     try:
-        said = clean_text(str(error), MESSAGE_CHARS)
-    except Exception:  # noqa: BLE001 - an exception's __str__ may itself raise
-        said = "(its message cannot be shown)"
+        text = "".join(traceback.format_exception(type(error), error, tail))
+    except BaseException as broken:  # noqa: BLE001 - showing an error may run code of its own
+        text = f"its traceback cannot be shown: {type(broken).__name__}"
     return RawResult(
-        Status.ERROR, f"{rule.id} raised {type(error).__name__}: {said}".rstrip(": "), reason=clean_text(text)
+        Status.ERROR, f"{rule.id} raised {error_text(error, MESSAGE_CHARS)}", reason=clean_text(text)
     )

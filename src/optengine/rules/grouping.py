@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from optengine.rules.adaptive import building_key
 from optengine.rules.model import Rule
 
 #: Units per worker that ungrouped rules are packed into: enough to even out, few enough to cost nothing.
@@ -33,7 +34,6 @@ def plan(
     workers: int,
     *,
     costs: Mapping[str, float] | None = None,
-    build_costs: Mapping[str, float] | None = None,
     followers: Mapping[str, int] | None = None,
     running: Sequence[Rule] = (),
     grouping: bool = True,
@@ -43,18 +43,21 @@ def plan(
     Args:
         rules: rules that do not depend on each other.
         workers: workers that will run them.
-        costs: seconds per rule id, as far as known from earlier.
-        build_costs: seconds to build the shared input of a group, as far as known.
+        costs: seconds per rule id, as far as known from earlier, and under
+            :func:`optengine.rules.adaptive.building_key` what it spent on building shared inputs.
         followers: per rule id the longest chain of rules that waits for it; see
             :func:`optengine.rules.graph.followers`. Without it the longest units come first.
         running: rules under way, which keep their workers busy meanwhile.
         grouping: False puts every rule into a unit of its own.
     """
     known = costs or {}
-    typical = sorted(known.values())[len(known) // 2] if known else DEFAULT_COST_S
+    of_rules = sorted(seconds for name, seconds in known.items() if " " not in name)
+    typical = of_rules[len(of_rules) // 2] if of_rules else DEFAULT_COST_S
 
     def cost(rule: Rule) -> float:
-        return max(known.get(rule.id, typical), 1e-6)
+        # The inputs of a group are its own cost, whichever of its rules happened to build them.
+        building = known.get(building_key(rule.id), 0.0) if rule.group is None else 0.0
+        return max(known.get(rule.id, typical) + building, 1e-6)
 
     def urgency(unit: Unit) -> tuple[int, float]:
         return -max((followers or {}).get(rule.id, 0) for rule in unit.rules), -unit.cost_s
@@ -69,7 +72,7 @@ def plan(
         (groups.setdefault(rule.group, []) if rule.group is not None else single).append(rule)
     units: list[Unit] = []
     for name, members in groups.items():
-        build = (build_costs or {}).get(name, 0.0)
+        build = max(known.get(building_key(rule.id), 0.0) for rule in members)
         whole = sum(map(cost, members))
         pieces = 1
         if workers > 1 and whole > 1.2 * share:

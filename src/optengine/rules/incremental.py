@@ -8,12 +8,15 @@ code cannot be digested.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from optengine.rules import changed, code, digest
+from optengine.rules.adaptive import building_key
 from optengine.rules.errors import Undigestable
+from optengine.rules.evidence import error_text
 from optengine.rules.execute import RawResult
 from optengine.rules.model import CACHEABLE, Rule, RuleResult, Status
 from optengine.rules.ruleset import RuleSet
@@ -32,9 +35,13 @@ def builder_digests(rules: RuleSet) -> dict[str, str]:
     for name, builder in rules.builders.items():
         try:
             found[name] = digest.of_json([builder.scope, code.of_callable(builder.build)])
-        except Undigestable as error:
-            found[name] = f"undigestable: {error}"
+        except Exception as error:  # noqa: BLE001 - looking at a user's objects may raise anything
+            found[name] = f"undigestable: {_why(error)}"
     return found
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, Undigestable) else error_text(error)
 
 
 class ResultCache:
@@ -49,12 +56,15 @@ class ResultCache:
         self._keys: dict[str, str] = {}
         self._valid: dict[str, bool] = {}
         self._new: list[tuple[str, str, dict[str, Any]]] = []
+        self._new_rules: list[str] = []
         self._new_traces: dict[str, dict[str, Any]] = {}
         self._new_timings: dict[str, float] = {}
         try:
             setting = digest.of_json([code.of_engine(), code.of_state(dict(config)), sorted(ignored)])
-        except Undigestable as error:
-            self.uncached = {rule.id: f"the configuration cannot be digested: {error}" for rule in rules}
+        except Exception as error:  # noqa: BLE001 - looking at a user's objects may raise anything
+            self.uncached = {
+                rule.id: f"the configuration cannot be digested: {_why(error)}" for rule in rules
+            }
             setting = ""
         self.builders = builder_digests(rules)
         for rule in rules:
@@ -68,8 +78,8 @@ class ResultCache:
             return
         try:
             own = code.of_callable(rule.check)
-        except (Undigestable, RecursionError) as error:
-            self.uncached[rule.id] = f"its code cannot be digested: {error}"
+        except Exception as error:  # noqa: BLE001 - looking at a user's objects may raise anything
+            self.uncached[rule.id] = f"its code cannot be digested: {_why(error)}"
             return
         self._keys[rule.id] = digest.of_json([rule.id, own, setting, list(rule.requires), rule.title])
 
@@ -104,7 +114,10 @@ class ResultCache:
 
     def keep(self, rule: Rule, raw: RawResult) -> None:
         """Take note of a fresh result; written by :meth:`write`."""
-        self._new_timings[rule.id] = raw.seconds
+        self._new_timings[rule.id] = raw.seconds - raw.building_s
+        building = building_key(rule.id)
+        if raw.building_s or building in self.timings:
+            self._new_timings[building] = raw.building_s
         if raw.status not in CACHEABLE:
             return
         if raw.unrecorded:
@@ -122,16 +135,19 @@ class ResultCache:
             self._new_traces[trace.digest] = trace.as_json()
         body = {"status": raw.status.value, "message": raw.message, "evidence": raw.evidence}
         self._new.append((self._keys[rule.id], raw.trace.digest, body))
+        self._new_rules.append(rule.id)
 
     def keep_startup(self, seconds: float) -> None:
         """Take note of what starting the pool cost on this machine."""
         self._new_timings[STARTUP_KEY] = seconds
 
     def write(self) -> None:
-        """Write everything noted since the last call in one transaction."""
+        """Write everything noted since the last call in one transaction; a store that fails costs no result."""
         if self._new or self._new_timings:
-            self.store.save(self._new, self._new_traces, self._new_timings)
-        self._new, self._new_traces, self._new_timings = [], {}, {}
+            why = self.store.save(self._new, self._new_traces, self._new_timings)
+            if why is not None:
+                self.uncached.update(dict.fromkeys(self._new_rules, f"the store could not be written: {why}"))
+        self._new, self._new_rules, self._new_traces, self._new_timings = [], [], {}, {}
 
 
 def _same(scene: Scene, record: list[str]) -> bool:
@@ -171,6 +187,7 @@ def save_manifest(store: Store, root: Path, snapshot: DiskSnapshot) -> None:
         name = changed.manifest_name(root, commit)
         if store.manifest(name) is not None:
             return
+        asked_ns = time.time_ns()
         same = changed.tracked_unmodified(root, commit)
     except changed.GitError:
         return
@@ -178,8 +195,9 @@ def save_manifest(store: Store, root: Path, snapshot: DiskSnapshot) -> None:
     for path in snapshot.index.files():
         if path in same:
             known = snapshot.file_digest(path)
-            # A file that changed between the run's look and git's look must not be saved as git saw it.
-            if snapshot.learned.get(path, (None,))[0] == _version_now(root / path):
+            version = snapshot.learned.get(path, (None,))[0]
+            # A file that changed between the run's look and git's look, or since, must not be saved as git saw it.
+            if version is not None and version == _version_now(root / path) and max(version[1:3]) < asked_ns:
                 found[path] = (snapshot.index.entries[path].size, known)
     store.save_manifest(name, found)
 

@@ -8,6 +8,7 @@ The stack that ``faulthandler`` writes when a limit is reached lands behind the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from optengine.rules.scratch import ScratchFile, open_scratch
 
 STACK = ("Thread 0x", "Current thread 0x")
 """How a stack that ``faulthandler`` writes begins."""
+
+TAIL_BYTES = 1 << 16
 
 
 class LedgerWriter:
@@ -68,13 +71,14 @@ class LedgerReader:
                 # From here on it is the text of a stack, not events.
                 self._rest = b"\n".join([*lines[place:], self._rest])
                 break
-            events.append(json.loads(line))
+            with contextlib.suppress(ValueError):  # a rule may write to any descriptor
+                events.append(json.loads(line))
         return events
 
     @property
     def tail(self) -> str:
-        """Text behind the last complete event: a stack, or a line that a killed worker could not finish."""
-        return self._rest.decode("utf-8", "replace")
+        """Text behind the last complete event: a stack, or the begin of a line whose writer was killed."""
+        return self._rest[:TAIL_BYTES].decode("utf-8", "replace")
 
     def close(self) -> None:
         """Free the file."""

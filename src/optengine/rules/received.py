@@ -27,6 +27,7 @@ class ReceivedResults:
             evidence=event["evidence"],
             reason=event["reason"],
             seconds=event["seconds"],
+            building_s=event["building_s"],
             unrecorded=event["unrecorded"],
             vacuous=event["vacuous"],
             trace=self._trace(event["trace"]),

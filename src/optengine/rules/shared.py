@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from optengine.rules import alarm
+from optengine.rules.copies import end_a_copy
 from optengine.rules.errors import RuleSetError
+from optengine.rules.evidence import error_text
 from optengine.rules.model import SharedBuilder
 from optengine.rules.trace import Recorder, Scene, Trace
 
 
 class SharedInputError(RuleSetError):
     """The builder of a shared input raised; the message carries its error."""
+
+
+class CircularInputs(SharedInputError):
+    """Shared inputs need each other; worded alike for all of them, whichever was asked for first."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Built:
     recorder: Recorder
     trace: Trace | None
     error: str | None = None
+    circle: str | None = None
 
 
 def encode(value: object, name: str) -> bytes:
@@ -102,7 +111,9 @@ class SharedInputs:
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
         self._building = threading.local()
+        self._needs: dict[str, str] = {}  # what the builder of an input asks for at this moment
         self.builds: dict[str, int] = {}
+        self.building_s: dict[int, float] = {}  # time each thread spent in builders
 
     def get(self, name: str, recorder: Recorder) -> Any:
         """The input, with its looks added to *recorder*. Raises KeyError or SharedInputError."""
@@ -113,30 +124,71 @@ class SharedInputs:
             known = ", ".join(sorted([*self._builders, "index"]))
             raise KeyError(f"No shared input is named {name!r}; known: {known}")
         open_builds: list[str] = self._building.__dict__.setdefault("names", [])
-        if name in open_builds:
-            path = " -> ".join([*open_builds[open_builds.index(name) :], name])
-            raise SharedInputError(f"Shared inputs must not need each other in a circle; found {path}.")
+        asking = open_builds[-1] if open_builds else None
         with self._lock:
             lock = self._locks.setdefault(name, threading.RLock())
-        with lock:
-            built = self._built.get(name)
-            if built is None:
-                open_builds.append(name)
-                try:
-                    built = self._built[name] = self._build(self._builders[name])
-                finally:
-                    open_builds.pop()
+            if asking is not None:
+                self._refuse_circle(asking, name)
+                self._needs[asking] = name
+        try:
+            with lock:
+                built = self._built.get(name)
+                if built is None:
+                    open_builds.append(name)
+                    began = time.perf_counter()
+                    try:
+                        built = self._built[name] = self._build(self._builders[name])
+                    finally:
+                        open_builds.pop()
+                        if not open_builds:
+                            self._spent(time.perf_counter() - began)
+        finally:
+            if asking is not None:
+                self._needs.pop(asking, None)
         recorder.look("builder", name, there=False)
         recorder.include(built.recorder, built.trace)
+        if built.circle is not None:
+            raise CircularInputs(built.circle)
         if built.error is not None:
             raise SharedInputError(f"The builder of shared input {name!r} raised {built.error}")
         return built.value
 
-    def built(self, name: str) -> Built:
-        """Build *name* if need be and return it with its trace; an error is kept in it, not raised."""
-        with contextlib.suppress(SharedInputError):
-            self.get(name, Recorder(self._scene, keep=False))
-        return self._built[name]
+    def _spent(self, seconds: float) -> None:
+        thread = threading.get_ident()
+        self.building_s[thread] = self.building_s.get(thread, 0.0) + seconds
+
+    def _refuse_circle(self, asking: str, name: str) -> None:
+        """Raise CircularInputs when *name* waits for *asking*, in whatever threads they are built."""
+        circle = [asking]
+        following: str | None = name
+        while following is not None and following not in circle:
+            circle.append(following)
+            following = self._needs.get(following)
+        if following != asking:
+            return
+        first = circle.index(min(circle))  # read alike wherever the circle was entered
+        path = " -> ".join([*circle[first:], *circle[: first + 1]])
+        raise CircularInputs(f"Shared inputs must not need each other in a circle; found {path}.")
+
+    def built(self, name: str, limit_s: float | None = None) -> Built:
+        """Build *name* if need be and return it with its trace; an error is kept in it, not raised.
+
+        One that takes longer than *limit_s* seconds has an error that says so; its builder goes on in the background,
+        as Python cannot end a thread.
+        """
+
+        def build() -> None:
+            with contextlib.suppress(SharedInputError):
+                self.get(name, Recorder(self._scene, keep=False))
+
+        if limit_s is None:
+            build()
+        else:
+            thread = threading.Thread(target=build, name=f"optengine-input-{name}", daemon=True)
+            thread.start()
+            thread.join(limit_s)
+        late = f"shared input {name!r} was not built within {limit_s} s"
+        return self._built.get(name) or Built(None, Recorder(self._scene, keep=False), None, late)
 
     def built_for_run(self) -> dict[str, Built]:
         """Run-wide inputs that are built, without those whose builder raised."""
@@ -163,11 +215,16 @@ class SharedInputs:
         recorder = Recorder(self._scene, keep=self._keep_traces)
         value: object = None
         error: str | None = None
+        circle: str | None = None
+        process = os.getpid()
         with alarm.watching(recorder.unrecorded):
             try:
                 value = builder.build(self._make_context(f"shared input {name}", recorder))
                 if builder.scope == "run":
                     value = decode(encode(value, name))
+            except CircularInputs as caught:
+                error = circle = str(caught)
             except (Exception, SystemExit) as caught:  # noqa: BLE001 - it may raise anything; all users are told
-                error = f"{type(caught).__name__}: {caught}"
-        return Built(value, recorder, recorder.trace(), error)
+                error = error_text(caught)
+        end_a_copy(process)
+        return Built(value, recorder, recorder.trace(), error, circle)

@@ -77,9 +77,14 @@ class DiskSnapshot:
         kind = self.index.kind(path)
         if kind != "file":
             raise refuse(path, kind)
-        with alarm.muted(), (self.root / path).open("rb") as file:
-            data = file.read()
-            info = os.fstat(file.fileno())
+        try:
+            with alarm.muted(), (self.root / path).open("rb") as file:
+                data = file.read()
+                info = os.fstat(file.fileno())
+        except OSError as error:
+            # What is recorded is this failure, also when the file is there again a moment later.
+            self._digests[path] = f"unreadable:{error.errno}"
+            raise
         with self._lock:
             if path in self._contents:
                 return self._contents[path]

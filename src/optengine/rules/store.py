@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +82,16 @@ class Store:
         finally:
             connection.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> str | None:
+        """Do *work* in one transaction; None, or why nothing was written (a full disk, a folder that is gone)."""
+        try:
+            with self._open() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                work(connection)
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            return str(error)
+        return None
 
     def entries(self, keys: Iterable[str]) -> dict[str, list[Entry]]:
         """Stored results per key, latest first; keys without any are missing."""
@@ -127,10 +131,11 @@ class Store:
         results: Sequence[tuple[str, str, Mapping[str, Any]]],
         traces: Mapping[str, Mapping[str, Any]],
         timings: Mapping[str, float],
-    ) -> None:
+    ) -> str | None:
         """Add results as (key, digest of trace, data) in one transaction, and forget the oldest of each
-        key."""
-        with self._writing() as connection:
+        key. Returns None, or why nothing was written: the results themselves are not lost by that."""
+
+        def add(connection: sqlite3.Connection) -> None:
             connection.executemany(
                 "INSERT OR IGNORE INTO traces VALUES (?, ?)",
                 [(name, digest.canonical_json(body)) for name, body in traces.items()],
@@ -150,6 +155,8 @@ class Store:
                 )
             connection.executemany("INSERT OR REPLACE INTO timings VALUES (?, ?)", list(timings.items()))
 
+        return self._write(add)
+
     def known_files(self, root: str) -> dict[str, tuple[Version, str]]:
         """Digests of files of *root* with the version they were computed for."""
         with self._open() as connection:
@@ -159,8 +166,9 @@ class Store:
     def save_files(
         self, root: str, files: Mapping[str, tuple[Version, str]], gone: Iterable[str] = ()
     ) -> None:
-        """Remember digests of files, and forget those that are *gone*."""
-        with self._writing() as connection:
+        """Remember digests of files, and forget those that are *gone*; where that fails they are hashed again."""
+
+        def add(connection: sqlite3.Connection) -> None:
             connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
                 [
@@ -172,20 +180,24 @@ class Store:
                 "DELETE FROM files WHERE root = ? AND path = ?", [(root, path) for path in gone]
             )
 
+        self._write(add)
+
     def manifest(self, name: str) -> Any:
         """The JSON data saved under *name*, or None."""
-        with self._open() as connection:
-            row = connection.execute("SELECT body, sum FROM manifests WHERE name = ?", (name,)).fetchone()
+        try:
+            with self._open() as connection:
+                row = connection.execute("SELECT body, sum FROM manifests WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error:
+            return None
         return json.loads(row[0]) if row is not None and digest.of_bytes(row[0].encode()) == row[1] else None
 
     def save_manifest(self, name: str, data: object) -> None:
-        """Keep JSON *data* under *name*."""
+        """Keep JSON *data* under *name*; where that fails there is none."""
         body = digest.canonical_json(data)
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?)",
-                (name, body, digest.of_bytes(body.encode())),
-            )
+        row = (name, body, digest.of_bytes(body.encode()))
+        self._write(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?, ?)", row)
+        )
 
     def timings(self) -> dict[str, float]:
         """Seconds each rule took last, by whatever name it was saved under."""

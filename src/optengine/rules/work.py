@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from optengine.rules.evidence import error_text
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.ledger import LedgerWriter
 from optengine.rules.model import Rule, RuleResult, SharedBuilder
@@ -77,6 +78,7 @@ class _Desk:
 
 _desk: _Desk | None = None
 _SHORTEST_S = 1e-6  # a timer of 0 would be switched off
+_LONGEST_S = 1e9  # the timer takes no more; thirty years
 
 
 def dumps(value: object) -> bytes:
@@ -125,9 +127,7 @@ def run_unit(order: UnitOrder) -> None:
             try:
                 rule: Rule = pickle.loads(pickled)  # noqa: S301 - pickled by our own parent
             except BaseException as error:  # noqa: BLE001 - importing a rule's module may raise anything
-                ledger.write(
-                    {"event": "unloadable", "rule": position, "why": f"{type(error).__name__}: {error}"}
-                )
+                ledger.write({"event": "unloadable", "rule": position, "why": error_text(error)})
                 continue
             unpickle_s += time.monotonic() - began_load
             ledger.write({"event": "start", "rule": position, "time": time.monotonic()})
@@ -155,7 +155,7 @@ def _ended_after(limit: float | None) -> Iterator[None]:
     if limit is None:
         yield
         return
-    signal.setitimer(signal.ITIMER_REAL, max(limit, _SHORTEST_S))
+    signal.setitimer(signal.ITIMER_REAL, min(max(limit, _SHORTEST_S), _LONGEST_S))
     try:
         yield
     finally:
@@ -210,6 +210,7 @@ def write_result(
         "evidence": raw.evidence,
         "reason": raw.reason,
         "seconds": raw.seconds,
+        "building_s": raw.building_s,
         "unrecorded": raw.unrecorded,
         "vacuous": raw.vacuous,
         "trace": None,

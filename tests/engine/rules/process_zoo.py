@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import signal
+import stat
 import sys
 import threading
 import time
@@ -123,6 +124,149 @@ def takes_a_while(ctx: Context) -> bool:
     return ctx.fs.exists("a.txt")
 
 
+class Unshowable(Exception):
+    """An error that ends the program of whoever shows it."""
+
+    def __str__(self) -> str:
+        """Refuse in the rudest way."""
+        raise SystemExit(9)
+
+
+def raises_unshowable(ctx: Context) -> bool:
+    """Raise it."""
+    raise Unshowable
+
+
+class RebuiltUnshowably:
+    """A rule that raises an error nobody can show when it is rebuilt."""
+
+    def __call__(self, ctx: Context) -> bool:
+        """Pass."""
+        return True
+
+    def __reduce__(self) -> Any:
+        """Be rebuilt by raising."""
+        return (raises_unshowable, (None,))
+
+
+def answers_by_hand(ctx: Context) -> Outcome:
+    """Fail with an outcome whose status is a text."""
+    return Outcome("FAIL", "by hand")  # type: ignore[arg-type]
+
+
+def answers_wrongly_by_hand(ctx: Context) -> Outcome:
+    """Give an outcome whose status is none."""
+    return Outcome("MAYBE", "by hand")  # type: ignore[arg-type]
+
+
+def gives_a_huge_number(ctx: Context) -> Outcome:
+    """Pass with a number that has no decimal form."""
+    return ctx.passed(evidence={"number": 10**6000})
+
+
+def gives_a_large_set(ctx: Context) -> Outcome:
+    """Pass with more than evidence may hold, in an order that differs between processes."""
+    return ctx.passed(evidence={f"text {number}" for number in range(12_000)})
+
+
+class _Holds:
+    """An object that shows another one with its address."""
+
+    def __init__(self) -> None:
+        self.inner = object()
+
+    def __repr__(self) -> str:
+        return f"<holds {self.inner!r}>"
+
+
+def gives_an_address(ctx: Context) -> Outcome:
+    """Pass with the address of an object inside of another."""
+    return ctx.passed(evidence=[_Holds()])
+
+
+def forks_and_goes_on(ctx: Context) -> Outcome:
+    """Answer in two processes: PASS here, FAIL in a copy."""
+    copy = os.fork()
+    if not copy:
+        return ctx.failed("from the copy")
+    os.waitpid(copy, 0)
+    return ctx.passed("from the process itself")
+
+
+def forks_and_raises(ctx: Context) -> Outcome:
+    """Answer here, raise in a copy."""
+    copy = os.fork()
+    if not copy:
+        raise RuntimeError("in the copy")
+    os.waitpid(copy, 0)
+    return ctx.passed("from the process itself")
+
+
+class Draws:
+    """A rule whose way to end was drawn beforehand."""
+
+    def __init__(self, end: str) -> None:
+        self.end = end
+
+    def __call__(self, ctx: Context) -> object:
+        """End in that way, having looked at the tree."""
+        there = ctx.fs.exists("a.txt")
+        ends: dict[str, Any] = {
+            "PASS": lambda: ctx.passed("drawn", {"there": there}),
+            "FAIL": lambda: ctx.failed("drawn", {"path": "a.txt"}),
+            "SKIP": lambda: None,
+            "ERROR": lambda: raises_unshowable(ctx),
+            "CRASH": lambda: os.kill(os.getpid(), signal.SIGKILL),
+            "TIMEOUT": lambda: time.sleep(60),
+        }
+        return ends[self.end]()
+
+
+class BuildsOnce:
+    """A builder that writes down which process it ran in."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def __call__(self, ctx: Context) -> object:
+        """Append this process's number to the log."""
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()} ")
+        return {"text": ctx.fs.read("a.txt")}
+
+
+def uses_wide(ctx: Context) -> Outcome:
+    """Tell what the run-wide input holds, and which process looked."""
+    time.sleep(0.1)
+    return ctx.passed(str(os.getpid()), dict(ctx.shared("wide")))
+
+
+class Asks:
+    """A rule or builder that asks for a shared input, at the same time as others when given a barrier."""
+
+    def __init__(self, name: str, meet: threading.Barrier | None = None) -> None:
+        self.name = name
+        self.meet = meet
+
+    def __call__(self, ctx: Context) -> object:
+        """Wait for the others and ask."""
+        if self.meet is not None:
+            self.meet.wait(20)
+        return ctx.shared(self.name)
+
+
+def writes_everywhere(ctx: Context) -> bool:
+    """Write to every socket this process holds."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the number is wanted
+        try:
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.write(int(name), b"{not json}\n" * 10)
+        except OSError:
+            continue
+    time.sleep(1)
+    return True
+
+
 def prints_much(ctx: Context) -> bool:
     """Fill the output."""
     sys.stdout.write("x" * 10_000_000)
@@ -171,6 +315,17 @@ def build_counted(ctx: Context) -> int:
 
 
 _builds = 0
+
+
+def build_slowly(ctx: Context) -> int:
+    """Take a while to find out which process this is."""
+    time.sleep(0.4)
+    return os.getpid()
+
+
+def uses_slow(ctx: Context) -> Outcome:
+    """Tell which process built the slow input."""
+    return ctx.passed(evidence=ctx.shared("slow"))
 
 
 def batched(count: int = 384, batches: int = 9) -> RuleSet:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optengine.rules import adaptive
+from optengine.rules.adaptive import building_key
 from optengine.rules.batches import BatchLog
 from optengine.rules.grouping import plan
 from optengine.rules.model import Rule, RuleResult, Severity, Status
@@ -49,8 +50,9 @@ def test_one_large_group_is_cut_when_that_pays() -> None:
     rules = [rule(f"a{n}", "a") for n in range(40)]
     costs = {one.id: 1.0 for one in rules}
     assert [len(unit.rules) for unit in plan(rules, 4, costs=costs)] == [10, 10, 10, 10]
-    assert len(plan(rules, 4, costs=costs, build_costs={"a": 5.0})) == 4
-    assert len(plan(rules, 4, costs=costs, build_costs={"a": 40.0})) == 1
+    assert len(plan(rules, 4, costs={**costs, building_key("a7"): 5.0})) == 4
+    assert len(plan(rules, 4, costs={**costs, building_key("a7"): 40.0})) == 1
+    assert len(plan(rules, 4, costs={**costs, building_key("b7"): 40.0})) == 4
     assert len(plan(rules, 1, costs=costs)) == 1
 
 
@@ -210,3 +212,6 @@ def test_what_is_left_is_predicted_from_known_and_seen_times() -> None:
     """Known rules count as known, others as the mean of what was seen."""
     assert adaptive.predict_remaining(["a", "b", "c"], {"a": 5.0}, [1.0, 3.0]) == pytest.approx(9.0)
     assert adaptive.predict_remaining(["a"], {}, []) == 0.0
+    assert adaptive.predict_remaining(["a", "b"], {"a": 1.0, building_key("a"): 4.0}, [3.0]) == pytest.approx(
+        8.0
+    )

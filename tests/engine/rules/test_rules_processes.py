@@ -250,6 +250,37 @@ def test_groups_stay_together_and_inputs_are_built_once_per_worker(
     assert len({str(one.evidence) for one in alone.results}) == len(rules)
 
 
+def test_a_run_wide_input_is_built_once_for_all_workers(
+    tree: Path, tmp_path: Path, pool: PersistentWorkerPool
+) -> None:
+    """The parent builds it, and both workers read what it built."""
+    rules = RuleSet()
+    rules.shared("wide", scope="run")(zoo.BuildsOnce(tmp_path / "log"))
+    for number in range(8):
+        rules.add(f"R{number}", zoo.uses_wide)
+    report = validate(tree, rules, pool=pool)
+    assert {str(one.evidence) for one in report.results} == {"{'text': 'x'}"}
+    assert len({one.message for one in report.results}) == 2
+    assert (tmp_path / "log").read_text().split() == [str(os.getpid())]
+
+
+def test_a_group_whose_input_was_dear_stays_whole(
+    tree: Path, tmp_path: Path, pool: PersistentWorkerPool
+) -> None:
+    """A group that is alone is cut for two workers while nothing is known of it, and no more once the store knows
+    that building its input takes longer than all its rules."""
+    rules = RuleSet()
+    rules.shared("slow")(zoo.build_slowly)
+    for number in range(6):
+        rules.add(f"R{number}", zoo.uses_slow, group="g")
+    processes = []
+    for run in range(2):
+        report = validate(tree, rules, pool=pool, cache_dir=tmp_path / "cache", config={"run": run})
+        assert report.stats.cache_hits == 0
+        processes.append(len({one.evidence for one in report.results}))
+    assert processes == [2, 1]
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_no_worker_waits_for_the_end_of_a_batch(
     tree: Path, tmp_path: Path, pool: PersistentWorkerPool, cached: bool

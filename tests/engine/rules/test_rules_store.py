@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -114,6 +115,17 @@ def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
     assert Store(tmp_path).moved_aside is None
     assert len(store.entries(["mine"])["mine"]) == 4
     assert len(store.entries([f"key{n}" for n in range(50)])) > 0
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A store whose folder is gone says why nothing was kept, and raises nothing."""
+    store = Store(tmp_path / "cache")
+    assert store.save([("k", "t", body(1))], {}, {}) is None
+    shutil.rmtree(tmp_path / "cache")
+    assert "unable to open database file" in (store.save([("k", "t", body(2))], {}, {}) or "")
+    store.save_files("root", {})
+    store.save_manifest("m", 1)
+    assert store.manifest("m") is None
 
 
 def test_a_damaged_page_is_found_at_the_start(tmp_path: Path) -> None:

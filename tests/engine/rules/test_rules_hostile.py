@@ -1,0 +1,173 @@
+"""Rules that do what no rule should: each gets one result, the same in every mode, and harms no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import process_zoo as zoo
+import pytest
+
+from optengine.rules import ProcessPoolValidator, RuleSet
+from optengine.rules.execute import Workspace
+from optengine.rules.model import SharedBuilder
+from optengine.rules.snapshot import DiskSnapshot
+from optengine.rules.tree import scan
+
+MODES = ("sequential", "threads", "auto", "processes")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small folder."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a.txt").write_text("x")
+    return tmp_path / "tree"
+
+
+def results(code: str, tree: Path, mode: str) -> dict[str, list[Any]]:
+    """Status, message, evidence and attempts by rule, when RULES filled by *code* are run in a fresh interpreter."""
+    text = (
+        "import json, os, sys, threading\n"
+        "import process_zoo as zoo\n"
+        "from optengine.rules import ProcessPoolValidator, RuleSet\n"
+        "RULES = RuleSet()\n"
+        + textwrap.dedent(code)
+        + textwrap.dedent(
+            """
+            RULES.add("last", zoo.good)
+            report = ProcessPoolValidator(sys.argv[1], RULES, mode=sys.argv[2], max_workers=2, timeout=30).validate()
+            print("\\n" + json.dumps({one.rule_id: [one.status, one.message, one.evidence, one.attempts]
+                                     for one in report.results}))
+            """
+        )
+    )
+    places = [str(Path(__file__).parent), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONHASHSEED": "random"}
+    command = [sys.executable, "-c", text, str(tree), mode]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(lines) == 1, "a copy of the validator went on"
+    found: dict[str, list[Any]] = json.loads(lines[0])
+    return found
+
+
+def test_hostile_answers_are_judged_alike_in_every_mode(tree: Path) -> None:
+    """Errors nobody can show, numbers nobody can print, large sets, addresses, outcomes made by hand, copies that go
+    on and limits beyond all time give the same results in every mode."""
+    code = """
+    for check in (zoo.raises_unshowable, zoo.answers_by_hand, zoo.answers_wrongly_by_hand, zoo.gives_a_huge_number,
+                  zoo.gives_a_large_set, zoo.gives_an_address, zoo.forks_and_goes_on, zoo.forks_and_raises):
+        RULES.add(check.__name__, check)
+    RULES.add("patient", zoo.good, timeout=float("inf"))
+    """
+    by_mode = {mode: results(code, tree, mode) for mode in MODES}
+    first = by_mode["sequential"]
+    assert {name: one[0] for name, one in first.items()} == {
+        "raises_unshowable": "ERROR",
+        "answers_by_hand": "FAIL",
+        "answers_wrongly_by_hand": "ERROR",
+        "gives_a_huge_number": "PASS",
+        "gives_a_large_set": "PASS",
+        "gives_an_address": "PASS",
+        "forks_and_goes_on": "PASS",
+        "forks_and_raises": "PASS",
+        "patient": "PASS",
+        "last": "PASS",
+    }
+    assert first["raises_unshowable"][1] == (
+        "raises_unshowable raised Unshowable: (its message cannot be shown)"
+    )
+    assert first["gives_a_huge_number"][2]["number"]["bits"] == 19932
+    assert first["forks_and_goes_on"][1] == "from the process itself"
+    assert all(one[3] == 1 for one in first.values())
+    for mode in MODES:
+        assert by_mode[mode] == first, mode
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_graphs_with_crashes_and_hangs_are_judged_alike(tree: Path, seed: int) -> None:
+    """Where crashes are contained, a random graph of rules that pass, fail, raise, skip, crash and hang gives every
+    rule what was drawn for it, or a SKIP that names a requirement, and the same in both modes."""
+    chance = random.Random(seed)
+    ends = ["PASS"] * 45 + ["FAIL", "ERROR", "SKIP", "CRASH", "CRASH", "CRASH", "TIMEOUT", "TIMEOUT"]
+    chance.shuffle(ends)
+    drawn = {f"R{number}": end for number, end in enumerate(ends)}
+    names = list(drawn)
+    requires = {
+        name: sorted(chance.sample(names[:place], min(place, chance.choice([0, 0, 1, 2]))))
+        for place, name in enumerate(names)
+    }
+    groups = {name: chance.choice([None, "g", "h"]) for name in names}
+    code = f"""
+    requires, groups = {requires!r}, {groups!r}
+    for name, end in {drawn!r}.items():
+        RULES.add(name, zoo.Draws(end), requires=requires[name], group=groups[name],
+                  timeout=0.5 if end == "TIMEOUT" else None)
+    """
+    auto, processes = results(code, tree, "auto"), results(code, tree, "processes")
+    assert list(auto) == list(processes) == [*names, "last"]
+    assert {name: one[:3] for name, one in auto.items()} == {name: one[:3] for name, one in processes.items()}
+    for name, end in drawn.items():
+        blocked = [one for one in requires[name] if auto[one][0] != "PASS"]
+        assert auto[name][0] == ("SKIP" if blocked else end)
+        if blocked:
+            assert auto[name][1].startswith(f"skipped: {blocked[0]} ")
+    assert {"CRASH", "TIMEOUT", "SKIP"} <= {one[0] for one in auto.values()}
+
+
+def test_nonsense_on_the_connection_costs_its_rule_only(tree: Path) -> None:
+    """A rule that writes to every connection of its process is a CRASH; rules before and after it pass."""
+    code = """
+    for number in range(4):
+        RULES.add(f"R{number}", zoo.writes_everywhere if number == 2 else zoo.good)
+    """
+    found = results(code, tree, "auto")
+    ends = {"R0": "PASS", "R1": "PASS", "R2": "CRASH", "R3": "PASS", "last": "PASS"}
+    assert {name: one[0] for name, one in found.items()} == ends
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_inputs_that_need_each_other_are_told_alike(tree: Path, mode: str) -> None:
+    """Two shared inputs that need each other are one error with one text, also when two threads build them at the
+    same moment; nobody waits for ever."""
+    meet = threading.Barrier(2) if mode == "threads" else None
+    rules = RuleSet()
+    rules.shared("a")(zoo.Asks("b", meet))
+    rules.shared("b")(zoo.Asks("a", meet))
+    rules.add("wants-a", zoo.Asks("a"))
+    rules.add("wants-b", zoo.Asks("b"))
+    report = ProcessPoolValidator(tree, rules, mode=mode, max_workers=2, timeout=30).validate()
+    assert {one.status for one in report.results} == {"ERROR"}
+    for one in report.results:
+        assert one.message == (
+            f"{one.rule_id} raised CircularInputs: "
+            "Shared inputs must not need each other in a circle; found a -> b -> a."
+        )
+
+
+def test_an_input_that_is_never_built_holds_nobody_up(tree: Path) -> None:
+    """Waiting for a shared input ends at the limit with an error that names the input and the limit."""
+    ended = threading.Event()
+    desk = Workspace(
+        tree,
+        DiskSnapshot(tree, scan(tree)),
+        {
+            "slow": SharedBuilder("slow", lambda ctx: ended.wait(60), "run"),
+            "b": SharedBuilder("b", lambda ctx: 1, "run"),
+        },
+        {},
+        track=False,
+    )
+    assert desk.shared.built("slow", 0.1).error == "shared input 'slow' was not built within 0.1 s"
+    assert desk.shared.built("b", 60).value == 1
+    assert set(desk.shared.built_for_run()) == {"b"}
+    ended.set()
