@@ -107,7 +107,8 @@ def run(args: argparse.Namespace, out: IO[str], _: IO[str]) -> int:
     width = shutil.get_terminal_size((100, 24)).columns
     text = render(report, rules, args.format, width=width, everything=args.all)
     if args.out is None:
-        out.write(text)
+        encoding = getattr(out, "encoding", None) or "utf-8"
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
     else:
         write_atomically(args.out, text)
         counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count)
@@ -119,7 +120,10 @@ def run(args: argparse.Namespace, out: IO[str], _: IO[str]) -> int:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write *text* under a temporary name beside *path* and rename it, so that readers see all of it or
-    nothing."""
+    nothing; a link or a device such as ``/dev/stdout`` is written to and stays what it is."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, encoding="utf-8", newline="\n")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

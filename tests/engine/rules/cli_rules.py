@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from pathlib import Path
 
 from optengine.rules import Context, Outcome, RuleSet
 
@@ -33,6 +36,26 @@ def is_empty(ctx: Context) -> Outcome:
 def forgets(ctx: Context) -> None:
     """The file a.txt is there."""
     ctx.fs.exists("a.txt")
+
+
+HANGS = RuleSet()
+
+
+@HANGS.rule("HANGS")
+def hangs(ctx: Context) -> bool:
+    """Says that it has begun, and waits for a minute."""
+    Path(os.environ["OPTENGINE_TEST_BEGUN"]).touch()
+    time.sleep(60)
+    return True
+
+
+LETTERS = RuleSet()
+
+
+@LETTERS.rule("LETTERS")
+def has_letters(ctx: Context) -> str:
+    """Complains in letters that not every stream can hold."""
+    return "\xe9\u2026 \udcff"
 
 
 CYCLE.add("A", is_there, requires=["B"])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
 import os
+import pty
+import secrets
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -161,6 +167,115 @@ def test_every_format_is_written_to_a_file(tree: Path, tmp_path: Path) -> None:
         else:
             assert "BAD" in text
     assert sorted(path.name for path in (tmp_path / "reports").iterdir())[0] == "report.json"
+
+
+def test_a_link_or_device_is_written_to(tree: Path, tmp_path: Path) -> None:
+    """--out does not replace what is no ordinary file: the standard output stays, and a link stays a link."""
+    command = [sys.executable, "-m", "optengine", "validate", str(tree), "--rules", "cli_rules:CLEAN"]
+    done = subprocess.run(
+        [*command, "--mode", "sequential", "--format", "json", "--out", "/dev/stdout"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    report, _, said = done.stdout.rpartition("}")
+    assert json.loads(f"{report}}}")["counts"]["PASS"] == 1
+    assert "report written to /dev/stdout" in said
+    assert Path("/dev/stdout").is_symlink()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    validate(tree, "CLEAN", "--out", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text().startswith("tree: 1 rules")
+
+
+def test_any_text_reaches_any_stream(tree: Path) -> None:
+    """A stream that cannot hold a letter gets it written out instead of ending the program."""
+    bytes_out = io.BytesIO()
+    with io.TextIOWrapper(bytes_out, encoding="ascii") as out:
+        words = (
+            "validate",
+            str(tree),
+            "--rules",
+            "cli_rules:LETTERS",
+            "--mode",
+            "sequential",
+            "--no-progress",
+        )
+        assert cli.run(words, out, io.StringIO()) == 1
+        out.flush()
+        text = bytes_out.getvalue().decode("ascii")
+    assert "FAIL     MEDIUM   LETTERS" in text
+    assert "\\xe9\\u2026 \\udcff" in text
+
+
+def test_progress_is_shown_on_a_terminal_only_when_wanted(tree: Path) -> None:
+    """On a terminal a bar counts the rules; with --no-progress nothing is written there."""
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "optengine", "validate", str(tree), "--rules", "cli_rules:MIXED"]
+    for more, expected in (([], ["2/2", "1 failed"]), (["--no-progress"], [])):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        done = subprocess.run(
+            [*command, "--mode", "sequential", *more],
+            cwd=here,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=120,
+            check=False,
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody is left at its other end
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+        assert done.returncode == 1
+        assert bool(shown) == bool(expected)
+        assert [one for one in expected if one not in shown.decode()] == []
+
+
+def marked(mark: str) -> list[int]:
+    """Living processes that inherited *mark* in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX" and mark.encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+@pytest.mark.parametrize("mode", ["sequential", "threads", "auto"])
+def test_ctrl_c_ends_the_command_at_once(tree: Path, mode: str) -> None:
+    """While a rule without a limit hangs, Ctrl-C ends the command with status 130, and nothing of it is left."""
+    begun, mark = tree.parent / "begun", secrets.token_hex(8)
+    command = [sys.executable, "-m", "optengine", "validate", str(tree), "--rules", "cli_rules:HANGS"]
+    with subprocess.Popen(
+        [*command, "--mode", mode, "--workers", "2", "--timeout", "0"],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPTENGINE_TEST_BEGUN": str(begun), "OPTENGINE_TEST_MARK": mark},
+    ) as run:
+        deadline = time.monotonic() + 60
+        while not begun.exists():
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        try:
+            out, err = run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert (run.returncode, out) == (130, "")
+    assert err == "optengine validate: interrupted\n"
+    deadline = time.monotonic() + 20
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marked(mark) == []
 
 
 def test_a_report_that_cannot_be_written_gives_2(tree: Path) -> None:
