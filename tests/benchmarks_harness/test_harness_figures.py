@@ -28,6 +28,8 @@ from benchmarks.harness.pytest_runs import blocked, faster, slower  # noqa: E402
 from benchmarks.harness.true_gain import cases as gains  # noqa: E402
 from benchmarks.harness.true_gain import measure_suites  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.mark.parametrize(
     ("hits", "n", "low", "high"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.statistics import bars, trace, trace_bars
+from benchmarks.statistics import bars, simulate, trace, trace_bars
 from benchmarks.statistics.noise_models import BY_NAME, LIMITS, MODELS, draw, random_orders
 from pytest_optbench.core.sequential import LOOKS
 
@@ -121,13 +121,14 @@ def test_a_short_trace_is_refused():
         trace.windows(np.zeros(100), 800, 1, np.random.default_rng(0))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_command(tmp_path):
     """The command records a trace, writes the report with every bar and says by its status if all hold."""
     out = tmp_path / "rates.md"
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "benchmarks.statistics.simulate", "--replications", "200"]
+    command = [sys.executable, "-m", "benchmarks.statistics.simulate", "--replications", "100"]
     done = subprocess.run(
-        [*command, "--trace-seconds", "3", "--out", str(out)],
+        [*command, "--trace-seconds", "2", "--out", str(out)],
         cwd=root,
         capture_output=True,
         text=True,
@@ -140,6 +141,11 @@ def test_the_command(tmp_path):
     for bar in range(1, 12):
         assert f"\n| {bar} | " in text
     assert "*layout* (limit)" in text
-    few = subprocess.run([*command[:-1], "5"], cwd=root, capture_output=True, text=True, timeout=60)
-    assert few.returncode == 2
-    assert "--replications must be at least 100, got 5" in few.stderr
+
+
+def test_too_few_replications_are_refused(capsys):
+    """Below a hundred sessions per model the rates mean nothing."""
+    with pytest.raises(SystemExit) as end:
+        simulate.main(["--replications", "5"])
+    assert end.value.code == 2
+    assert "--replications must be at least 100, got 5" in capsys.readouterr().err

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from plugin_bench import FASTER, WRONG, Bench
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 LOADED = """
 import sys

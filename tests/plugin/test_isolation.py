@@ -12,6 +12,8 @@ from plugin_bench import ARMS, FASTER, UNCHANGED, Bench
 
 from pytest_optbench.measure.address_space import drawn_address_space
 
+untraced = pytest.mark.usefixtures("untraced")
+
 # Plugins of this environment make starting slow and are not what most of these tests are about.
 LEAN = ("-p", "pytest_optbench.plugin", "-p", "no:cacheprovider")
 
@@ -40,6 +42,7 @@ def children() -> set[int]:
     return {each.pid for each in psutil.Process().children(recursive=True)}
 
 
+@untraced
 def test_a_true_gain_is_accepted_and_all_that_varied_is_recorded(lean: Bench) -> None:
     """A gain of a factor is accepted at ten pairs; the document tells isolation, seeds, paddings and loops."""
     lean.file(FASTER)
@@ -68,6 +71,7 @@ def test_a_true_gain_is_accepted_and_all_that_varied_is_recorded(lean: Bench) ->
     assert [pair["order"] for pair in document["pairs"]] == protocol["plan"][:n]
 
 
+@untraced
 def test_identical_arms_are_not_accepted(lean: Bench) -> None:
     """The very same code on both sides is no speedup."""
     lean.file(UNCHANGED)
@@ -237,6 +241,7 @@ def test_what_the_run_writes_is_not_written_by_children(bench: Bench) -> None:
     assert cache == {"test_bench.py::test_claim": True}
 
 
+@untraced
 def test_memory_of_processes_is_judged(lean: Bench) -> None:
     """With a memory margin the peak of the processes counts, and far more of it is not accepted."""
     lean.body(

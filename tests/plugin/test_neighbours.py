@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from plugin_bench import FASTER, UNCHANGED, Bench
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def test_the_benchmark_fixture_still_belongs_to_its_plugin(bench: Bench) -> None:
