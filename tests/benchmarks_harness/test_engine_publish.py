@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -15,13 +17,27 @@ sys.path.append(str(ROOT))  # appended, so that an installed package is never hi
 from benchmarks.engine import publish  # noqa: E402
 
 
-def test_every_measurement_takes_its_arguments() -> None:
+def help_of(head: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what ``python HEAD --help`` prints, run here: the imports of one script serve the next."""
+    module = head[0] == "-m"
+    monkeypatch.setattr(sys, "argv", [*head[1 if module else 0 :], "--help"])
+    monkeypatch.syspath_prepend(ROOT if module else (ROOT / head[0]).parent)
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as end:  # noqa: PT012
+        if module:
+            runpy.run_module(head[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(ROOT / head[0]), run_name="__main__")
+    assert end.value.code in (0, None)
+    return shown.getvalue()
+
+
+def test_every_measurement_takes_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is run exists: each script prints its help with the options that are passed to it."""
     for name, (_, arguments) in publish.MEASUREMENTS.items():
         head = arguments[:3] if arguments[0] == "-m" else arguments[:1]
-        shown = subprocess.run(
-            [sys.executable, *head, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
+        with monkeypatch.context() as here:
+            shown = help_of(head, here)
         missing = [word for word in arguments if word.startswith("--") and word not in shown]
         assert missing == [], name
 
