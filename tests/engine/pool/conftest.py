@@ -1,10 +1,21 @@
 """One pool per start method for the tests that do not need their own."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from optengine import PersistentWorkerPool
 
 START_METHODS = ["preload", "fork", "forkserver", "spawn"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _interpreters_are_traced_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Trace what pools start for coverage in the tests of the contract; it is the same in all others, and slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.module.__name__ != "test_pool_contract":
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
 
 
 @pytest.fixture(scope="module", params=START_METHODS)
