@@ -253,15 +253,23 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 def agreement(seed: int, sessions: int = 200) -> list[Bar]:
-    """Bar 10: the one-row decision on recorded pairs equals the simulated rule, session by session."""
+    """Bar 10: the one-row decision on recorded pairs equals the simulated rule, session by session.
+
+    The simulated rule knows no A/A control, and one control in a hundred is unclean by chance and stops a look from
+    settling anything; such sessions are left out, and their number is shown.
+    """
     plan = schedule()
     order = random_orders(sessions, plan.looks, seed)
     baseline, optimized = draw(BY_NAME["mix"], order, seed)
     a, b = np.exp(baseline), np.exp(optimized) * (1.0 - 0.06)
     together = run(at_looks(np.log(b / a), order, a, b, plan), 0.0, GOAL)
-    same = 0
+    same = clean = 0
     for row in range(sessions):
         pairs = Pairs.from_seconds(a[row].tolist(), b[row].tolist(), order[row].tolist())
+        controls = [aa_control(pairs.first(n).control) for n in plan.looks if n <= together.pairs[row]]
+        if not all(control is not None and control.clean for control in controls):
+            continue
+        clean += 1
         looks = replay(pairs, plan, GOAL)
         decision = decide(pairs.first(looks[-1].n), plan, looks, GOAL)
         same += decision.accepted == together.accepted[row] and looks[-1].n == together.pairs[row]
@@ -269,9 +277,9 @@ def agreement(seed: int, sessions: int = 200) -> list[Bar]:
         Bar(
             "10",
             "single decisions equal the simulated ones",
-            f"{sessions} of {sessions}",
-            f"{same} of {sessions}",
-            same == sessions,
+            f"all of at least {9 * sessions // 10} with a clean control",
+            f"{same} of {clean}, {sessions - clean} with an unclean one left out",
+            same == clean and clean >= 9 * sessions // 10,
         )
     ]
 

@@ -50,7 +50,7 @@ def micro_orders(k: int, rng: np.random.Generator) -> IntArray:
 
 
 def micro_pairs(pair_seconds: float, budget_seconds: float = 1.0) -> int:
-    """Return how many micro-pairs fill a trial of about `budget_seconds`: 1, or an even number 4..40.
+    """Return how many micro-pairs a trial has: as many of each order as fill `budget_seconds`, in all 1 or 4..40.
 
     pair_seconds is the time of one baseline run plus one optimized run.
     """
