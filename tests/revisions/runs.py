@@ -54,10 +54,13 @@ def run(
     plugins: tuple[str, ...] = ("pytest_benchmark.plugin",),
     **environment: str,
 ) -> Done:
+    found = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
+    here = str(Path(__file__).parent)
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, (found.get("PYTHONPATH"), here)))
     done = subprocess.run(
         command(*arguments, base=base, plugins=plugins),
         cwd=repo.root / folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
+        env={**found, "PYTEST_PLUGINS": "untraced_children"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
