@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,20 +46,31 @@ for number in range(5):
 """
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """Yield the port of an S3 server of this machine that holds one bucket."""
-    command = [sys.executable, "-W", "ignore", "-c", SERVER]
+@contextmanager
+def serving() -> Iterator[tuple[int, int]]:
+    """Run an S3 server of this machine that holds one bucket: its port and process id."""
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-W", "ignore", "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # It runs nothing of this project, and loads much: not to be traced for coverage.
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
     ) as server:
         assert server.stdout is not None
         number = int(server.stdout.readline())
         request = urllib.request.Request(f"http://127.0.0.1:{number}/bucket", method="PUT")
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
-        yield number
+        yield number, server.pid
         server.communicate()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Yield the port of a server for all tests."""
+    with serving() as (number, _):
+        yield number
 
 
 @pytest.fixture(autouse=True)
@@ -154,17 +167,10 @@ def test_no_bucket_and_no_credentials_are_found_before_measuring(
 
 def test_a_server_that_goes_while_measuring_loses_nothing(bench: Bench) -> None:
     """The run ends in bounded time and fails; its file is kept in the report folder and can be copied from there."""
-    command = [sys.executable, "-W", "ignore", "-c", SERVER]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
-        urllib.request.urlopen(request).close()
+    with serving() as (port, server):
         bench.file(
             FASTER
-            + f"\ndef test_ends_it():\n    import os, time\n    os.kill({server.pid}, 9)\n    time.sleep(0.5)\n"
+            + f"\ndef test_ends_it():\n    import os, time\n    os.kill({server}, 9)\n    time.sleep(0.5)\n"
         )
         began = time.monotonic()
         result = bench.run(f"--optbench-history={place(port)}", "--optbench-gate=off")
