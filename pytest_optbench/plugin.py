@@ -1,6 +1,7 @@
 """pytest hooks, and nothing else: whatever measures, decides or writes is imported when it is needed.
 
 A run without ``--optbench`` loads this module and `options` only; the fixture then runs every arm once.
+Children of a measuring run import it before pytest does, hence PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

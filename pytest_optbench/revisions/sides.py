@@ -100,9 +100,10 @@ class Side:
         path, colons, rest = value.partition("::")
         if not Path(path).is_absolute():
             return word
-        place = self.place(Path(os.path.realpath(path)), invocation)
-        if place == Path(os.path.realpath(path)):
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(invocation.top):
             return word
+        place = self.place(real, invocation)  # through no link either: node ids start at a root without one
         return f"{head}{equals}{place}{colons}{rest}"
 
 

@@ -92,7 +92,7 @@ def test_every_style_of_suite(repo: Repo) -> None:
 
 
 def test_without_any_benchmark_plugin(repo: Repo) -> None:
-    """The same suite is measured where neither pytest-benchmark nor pytest-codspeed is installed."""
+    """The same suite is measured where neither of the two plugins is installed, with warnings as errors."""
     repo.file(
         "tests/test_speed.py",
         """
@@ -105,7 +105,8 @@ def test_without_any_benchmark_plugin(repo: Repo) -> None:
         """,
     )
     repo.file(
-        "pyproject.toml", "[tool.pytest.ini_options]\npythonpath = 'src'\naddopts = '--strict-markers'\n"
+        "pyproject.toml",
+        "[tool.pytest.ini_options]\npythonpath = 'src'\naddopts = '--strict-markers -W error'\n",
     )
     repo.commit("base")
     repo.git("checkout", "--quiet", "--detach")

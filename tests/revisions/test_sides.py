@@ -61,6 +61,16 @@ def test_paths_of_the_working_tree_are_turned(
     assert lane.environment["PYTEST_ADDOPTS"] == f"--ignore={base.tree}/docs -k 'a or b'"
 
 
+def test_a_path_through_a_link_is_the_path_itself(repo: Repo, base: Side, tmp_path: Path) -> None:
+    """Named through a link to the repository, a test is the same test on both sides, under the same id."""
+    (tmp_path / "link").symlink_to(repo.root)
+    asked = invocation(repo, f"{tmp_path}/link/tests/test_speed.py::test_speed")
+    for side in (base, Side(OPTIMIZED, repo.root, base.tree)):
+        assert side.lane(asked, set(), asked.arguments).arguments[-1] == (
+            f"{side.tree}/tests/test_speed.py::test_speed"
+        )
+
+
 def test_a_folder_the_base_lacks_is_made(repo: Repo, base: Side) -> None:
     """A run started in a folder that is new finds a working directory on the base's side, too."""
     (repo.root / "newer").mkdir()
