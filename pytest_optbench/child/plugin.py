@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Generator
@@ -11,7 +12,7 @@ import pytest
 from ..plugin import OPTBENCH
 from . import fixtures
 from .connection import NotAChild, connect
-from .fixture import CHILD, ChildOptbench
+from .fixture import CHILD, ArmMeasured, ChildOptbench
 from .items import is_marked
 from .neutral import neutralise, unregister_benchmarks, unregister_memories
 from .session import ChildSession
@@ -49,6 +50,13 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 def pytest_configure(config: pytest.Config) -> None:
     """Switch off what was registered while configuring."""
     unregister_memories(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Let a test end where its arm was measured."""
+    with contextlib.suppress(ArmMeasured):
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)
