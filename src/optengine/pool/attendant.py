@@ -109,6 +109,12 @@ def leaving_with(control: socket.socket) -> Iterator[None]:
         os.close(stop)
 
 
+def let_go(channel: socket.socket) -> None:
+    """Close ``channel`` at the worker's end, also where a task has closed it under the worker's hands."""
+    with contextlib.suppress(OSError):
+        channel.close()
+
+
 def leave() -> NoReturn:
     """End this process and its children now: nobody waits for the results."""
     if os.getpgrp() == os.getpid():

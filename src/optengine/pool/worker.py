@@ -373,14 +373,14 @@ def run_worker(
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
         worker.leaving = True
         worker.send(SetupFailed(_fault(error), bootstrap.main_error))
-        channel.close()
+        attendant.let_go(channel)
         return
     worker.send(Ready(os.getpid(), main_error))
     worker.serve()
     worker.leaving = True
     if worker.orphaned:
         attendant.leave()  # no parent is left to end what tasks started
-    channel.close()
+    attendant.let_go(channel)
 
 
 def _set_up(setup: Setup, *, inherited: bool) -> str | None:

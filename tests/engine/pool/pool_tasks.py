@@ -336,3 +336,16 @@ def write_nonsense_at_five(number):
                 os.write(int(entry.name), (7).to_bytes(4, "little") + b"garbage")
         time.sleep(60)
     return number
+
+
+def close_everything_at_five(number):
+    """Close every descriptor this process holds but the standard ones."""
+    if number == 5:
+        os.closerange(3, 1024)
+    return number
+
+
+def close_everything_and_raise():
+    """Close every descriptor and raise."""
+    os.closerange(3, 1024)
+    raise RuntimeError("nothing is open")

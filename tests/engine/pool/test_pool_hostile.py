@@ -7,7 +7,7 @@ import pool_tasks as tasks
 import pytest
 from processes_seen import wait_until
 
-from optengine import PersistentWorkerPool, TaskError
+from optengine import InitializerFailed, PersistentWorkerPool, TaskError
 from optengine.pool.handle import WorkerHandle
 from optengine.pool.intake import accept_all
 from optengine.pool.protocol import Revoked, encode
@@ -70,6 +70,27 @@ def test_messages_before_an_unreadable_one_count(no_leftovers):
         worker.close()
     assert (worker.revoking, gone) == (False, False)
     assert problem.startswith("UnpicklingError: ")
+
+
+@pytest.mark.parametrize("method", ["preload", "fork", "forkserver", "spawn"])
+def test_a_worker_whose_pipe_is_closed_leaves_silently(method, no_leftovers, capfd):
+    """A task that closes every descriptor of its worker costs itself only, and nothing is printed about it."""
+    with PersistentWorkerPool(2, start_method=method, max_attempts=1) as pool:
+        results = pool.run_batch(tasks.close_everything_at_five, range(20), on_error="return")
+        assert results[5].kind == "crash"
+        assert [results[number] for number in OTHERS] == OTHERS
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("method", ["preload", "spawn"])
+def test_an_initializer_that_closes_the_pipe_breaks_the_pool_silently(method, no_leftovers, capfd):
+    """An initializer that closes every descriptor and raises ends its worker without a word on the error stream."""
+    with (
+        pytest.raises(InitializerFailed, match="it left with exit code 0"),
+        PersistentWorkerPool(1, start_method=method, initializer=tasks.close_everything_and_raise) as pool,
+    ):
+        pool.run_batch(tasks.increment, [1])
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("method", ["preload", "spawn"])
