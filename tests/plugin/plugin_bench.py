@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+# pytester forgets modules that a run in this process loaded; numpy cannot be loaded twice, and the rest takes time.
+import jinja2  # noqa: F401
 import pytest
 
-# pytester forgets modules that a run in this process loaded; numpy cannot be loaded twice.
+import pytest_optbench.fixture
 import pytest_optbench.session
 import pytest_optbench.suite  # noqa: F401
 
@@ -33,8 +35,12 @@ UNCHANGED = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=s
 WRONG = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=wrong)\n"
 
 
-# Plugins that would act on this very process.
-_HERE = ("-p", "no:codspeed", "-p", "no:asyncio", "-p", "no:timeout", "-p", "no:faulthandler")
+# Plugins that would act on this very process, and one that loads much at the end of every run.
+_HERE = tuple(
+    word
+    for name in ("codspeed", "asyncio", "timeout", "faulthandler", "hypothesispytest")
+    for word in ("-p", f"no:{name}")
+)
 
 
 class Bench:
