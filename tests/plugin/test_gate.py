@@ -42,6 +42,7 @@ class TestOld(unittest.TestCase):
 """
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_claim_that_does_not_hold_fails_the_run(bench: Bench, way: str) -> None:
     """Identical code never passes the strict gate, whatever the options."""
@@ -51,6 +52,7 @@ def test_a_claim_that_does_not_hold_fails_the_run(bench: Bench, way: str) -> Non
     assert bench.only()["verdict"] != "ACCEPT"
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("way", ["plain", "no terminal", "two workers"])
 def test_a_gain_passes(bench: Bench, way: str) -> None:
     """A clear gain with equal results is accepted and the run succeeds."""
@@ -167,7 +169,7 @@ def test_a_swallowed_interrupt_still_fails(bench: Bench) -> None:
 def test_a_test_case_of_unittest_is_gated_too(bench: Bench, body: str, words: str) -> None:
     """A TestCase that takes the fixture fails for the same reasons as a function, whatever it catches or skips."""
     bench.file(UNITTEST.replace("BODY", body))
-    result = bench.run_here()
+    result = bench.run_here("--optbench-quick")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"*{words}*"])
 
