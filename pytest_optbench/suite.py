@@ -247,10 +247,8 @@ class Suite:
             sys.stdout.flush()
             if capture is not None:
                 capture.resume_global_capture()
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if summary and documents:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(github.step_summary(documents))
+        if documents and (problem := github.add_to_step_summary(github.step_summary(documents))):
+            self._errors.append(problem)
 
 
 def _history(config: pytest.Config, uri: str) -> Prepared:

@@ -35,10 +35,8 @@ def conclude(
         err.write(f"optbench: warning: {warning}\n")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         out.writelines(f"{github.annotation(document)}\n" for document in documents)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary and documents:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(github.step_summary(documents))
+    if documents and (problem := github.add_to_step_summary(github.step_summary(documents))):
+        err.write(f"optbench: warning: {problem}\n")
     verdicts = {document["verdict"] for document in documents}
     if asked.gate == "off":
         return 0

@@ -1,12 +1,13 @@
 """What GitHub Actions shows: one annotation per decision, and markdown for the step summary.
 
-Printing the one and appending the other to ``$GITHUB_STEP_SUMMARY`` is the caller's.
+Printing the one is the caller's; `add_to_step_summary` appends the other where a job asks for it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from . import family, figures
@@ -60,6 +61,21 @@ def step_summary(docs: Sequence[Doc]) -> str:
     if len(docs) > len(shown):
         lines += [f"{len(docs) - len(shown)} more are in index.md of the report folder.", ""]
     return "\n".join(lines)
+
+
+def add_to_step_summary(text: str) -> str | None:
+    """Append ``text`` to the step summary of the job, if there is one; return what went wrong, in words.
+
+    A container may know the name of the file and not hold it: no reason to end a run that has its verdicts.
+    """
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    try:
+        if path:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        return f"the step summary (GITHUB_STEP_SUMMARY) cannot be written: {error.strerror}"
+    return None
 
 
 def _place(doc: Doc) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Generator, Mapping
 from dataclasses import replace
@@ -99,6 +98,7 @@ class Revisions:
         """Write the summary of the comparison, once the decisions of the run are final."""
         if self._run is None:
             return
+        from ..report import github
         from . import summary
 
         found = summary.summary(
@@ -118,10 +118,8 @@ class Revisions:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._lines += summary.lines(found)
-        step = os.environ.get("GITHUB_STEP_SUMMARY")
-        if step:
-            with Path(step).open("a", encoding="utf-8") as file:
-                file.write(summary.lists_markdown(found))
+        if problem := github.add_to_step_summary(summary.lists_markdown(found)):
+            self._lines.append(problem)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

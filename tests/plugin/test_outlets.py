@@ -49,6 +49,19 @@ def test_github_gets_annotations_and_a_summary(
     assert r"test\_claim" in summary.read_text()
 
 
+def test_a_step_summary_that_cannot_be_written_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job whose container lacks the folder of the summary keeps its exit status and its files, and says so."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(bench.folder / "nowhere" / "summary.md"))
+    bench.file(FASTER)
+    result = bench.run("--optbench-quick", "--optbench-gate=off", "--junitxml=junit.xml")
+    assert result.ret == 0
+    assert (bench.folder / "junit.xml").exists()
+    assert len(bench.index()) == 1
+    result.stdout.fnmatch_lines(["*the step summary (GITHUB_STEP_SUMMARY) cannot be written: No such file*"])
+
+
 def test_elsewhere_nothing_of_github_is_printed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside a GitHub job no workflow command is printed."""
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
