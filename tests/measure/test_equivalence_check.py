@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_optbench.measure import ArmRaised, Arms, check
+from pytest_optbench.measure.errors import TimeLimitReached
+from pytest_optbench.measure.terminated import Terminated
 
 
 def only(arms: Arms, equal=None):
@@ -166,6 +168,17 @@ def test_an_equality_that_returns_nothing_is_explained():
     result = only(Arms(lambda: 1, {"fast": lambda: 1}), forgetful)
     assert result.passed is False
     assert "a function that asserts and returns nothing needs `return True`" in result.message
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), TimeLimitReached(1.0), Terminated(15)])
+def test_what_ends_a_run_passes_through_a_user_equality(ending):
+    """Ctrl-C, a time limit and a signal say nothing about the results; they are no difference."""
+
+    def ended(expected: object, actual: object) -> bool:
+        raise ending
+
+    with pytest.raises(type(ending)):
+        only(Arms(lambda: 1, {"fast": lambda: 1}), ended)
 
 
 def test_an_arm_that_raises_is_reported():
