@@ -138,11 +138,11 @@ class _Sanitiser:
             return note | {"base64": base64.b64encode(kept).decode("ascii"), "length": len(value)}
         if isinstance(value, set | frozenset):
             # The order of a set differs between processes: sorted before it may be cut, and again as shown.
-            items = sorted(value, key=_stable_repr) if len(value) > self.items_left else value
+            items = sorted(value, key=stable_repr) if len(value) > self.items_left else value
             return note | {"value": sorted(self._many(items, depth), key=canonical_json)}
         if isinstance(value, list | tuple):
             return note | {"value": self._many(value, depth)}
-        return note | {"repr": _stable_repr(value)}
+        return note | {"repr": stable_repr(value)}
 
     def _many(self, values: Any, depth: int) -> list[Any]:
         result: list[Any] = []
@@ -161,7 +161,7 @@ def _integer(value: int) -> Any:
     return {TYPE_KEY: "int", "hex": clean_text(hex(value), MAX_REPR), "bits": value.bit_length()}
 
 
-def _stable_repr(value: object) -> str:
+def stable_repr(value: object) -> str:
     """``repr`` without memory addresses, so that the same evidence reads the same in every process."""
     text = safe_repr(value)
     text = text.replace(hex(id(value)), "0x...").replace(f"0x{id(value):016x}", "0x...")

@@ -14,7 +14,7 @@ from typing import Any
 from optengine.rules import alarm
 from optengine.rules.context import Context
 from optengine.rules.copies import end_a_copy
-from optengine.rules.evidence import clean_text, error_text, safe_repr, sanitise
+from optengine.rules.evidence import clean_text, error_text, sanitise, stable_repr
 from optengine.rules.model import Outcome, Rule, RuleResult, SharedBuilder, Status
 from optengine.rules.shared import SharedInputs
 from optengine.rules.snapshot import Snapshot
@@ -111,7 +111,7 @@ def interpret(rule: Rule, answer: object) -> RawResult:
         status = Status(answer.status)  # an outcome made by hand may name it as text
         reason = "the rule says it does not apply" if status is Status.SKIP else None
         said: object = answer.message
-        text = said if isinstance(said, str) else safe_repr(said)
+        text = said if isinstance(said, str) else stable_repr(said)
         return RawResult(status, clean_text(text, MESSAGE_CHARS), sanitise(answer.evidence), reason)
     if answer is None:
         reason = "the rule returned None: it does not apply"
@@ -131,7 +131,7 @@ def _wrong(rule: Rule, answer: object) -> RawResult:
     message = (
         "A rule must return ctx.passed(...), ctx.failed(...), ctx.skipped(...), True, False, None or a "
         "string; "
-        f"{rule.id} returned {safe_repr(answer)}."
+        f"{rule.id} returned {stable_repr(answer)}."
     )
     return RawResult(Status.ERROR, message, reason="unusable answer")
 

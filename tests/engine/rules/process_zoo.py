@@ -184,6 +184,11 @@ def gives_an_address(ctx: Context) -> Outcome:
     return ctx.passed(evidence=[_Holds()])
 
 
+def answers_with_an_object(ctx: Context) -> object:
+    """Answer with something that is no answer and shows its address."""
+    return (one for one in [_Holds()])
+
+
 def forks_and_goes_on(ctx: Context) -> Outcome:
     """Answer in two processes: PASS here, FAIL in a copy."""
     copy = os.fork()

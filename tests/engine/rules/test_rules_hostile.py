@@ -65,7 +65,8 @@ def test_hostile_answers_are_judged_alike_in_every_mode(tree: Path) -> None:
     on and limits beyond all time give the same results in every mode."""
     code = """
     for check in (zoo.raises_unshowable, zoo.answers_by_hand, zoo.answers_wrongly_by_hand, zoo.gives_a_huge_number,
-                  zoo.gives_a_large_set, zoo.gives_an_address, zoo.forks_and_goes_on, zoo.forks_and_raises):
+                  zoo.gives_a_large_set, zoo.gives_an_address, zoo.answers_with_an_object,
+                  zoo.forks_and_goes_on, zoo.forks_and_raises):
         RULES.add(check.__name__, check)
     RULES.add("patient", zoo.good, timeout=float("inf"))
     """
@@ -78,6 +79,7 @@ def test_hostile_answers_are_judged_alike_in_every_mode(tree: Path) -> None:
         "gives_a_huge_number": "PASS",
         "gives_a_large_set": "PASS",
         "gives_an_address": "PASS",
+        "answers_with_an_object": "ERROR",
         "forks_and_goes_on": "PASS",
         "forks_and_raises": "PASS",
         "patient": "PASS",
