@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +44,8 @@ def worktree(repository: Repository, commit: Commit) -> Iterator[Path]:
         _submodules(repository.root, tree, commit.commit)
         yield tree
     finally:
-        _remove(repository, home, tree)
+        with _undisturbed():
+            _remove(repository, home, tree)
 
 
 def prune(repository: Repository) -> list[Path]:
@@ -54,6 +57,19 @@ def prune(repository: Repository) -> list[Path]:
             _remove(repository, home, tree)
             gone.append(tree)
     return gone
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold signals back that end the process, here and in the git commands: who presses Ctrl-C once may do so again."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listed(repository: Repository) -> list[Path]:

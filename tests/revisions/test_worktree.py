@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,9 +92,12 @@ with terminable(), worktree(git, git.head()) as tree:
 """
 
 
-def start_owner(repo: Repo) -> tuple[subprocess.Popen[str], Path]:
+def start_owner(repo: Repo, *, start_new_session: bool = False) -> tuple[subprocess.Popen[str], Path]:
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER_PROCESS, str(repo.root)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER_PROCESS, str(repo.root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=start_new_session,
     )
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
@@ -106,6 +111,18 @@ def test_it_is_gone_after_a_signal(repo: Repo, own_temporary_folder: Path, numbe
         assert tree.exists()
         process.send_signal(number)
         assert process.wait(30) == -number
+    assert str(tree) not in repo.git("worktree", "list")
+    assert leftovers(own_temporary_folder) == []
+
+
+def test_it_is_gone_after_impatience(repo: Repo, own_temporary_folder: Path) -> None:
+    """Ctrl-C again and again, to the git command that cleans up as well, does not stop the cleaning up."""
+    process, tree = start_owner(repo, start_new_session=True)
+    with process:
+        while process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.02)
     assert str(tree) not in repo.git("worktree", "list")
     assert leftovers(own_temporary_folder) == []
 
