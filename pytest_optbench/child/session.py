@@ -125,6 +125,8 @@ class ChildSession:
                 where = "" if report.when == "call" else f"{report.when} "
                 return "failed", f"{where}{_told(report)}"
         for report in self._reports:
+            if report.skipped and hasattr(report, "wasxfail"):
+                return "skipped", f"expected to fail: {report.wasxfail}".removesuffix(": ")
             if report.skipped:
                 skipped = report.longrepr
                 return "skipped", str(skipped[2] if isinstance(skipped, tuple) else report.longreprtext)[

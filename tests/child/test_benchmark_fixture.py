@@ -128,6 +128,10 @@ def test_wrong_answer(benchmark):
 def test_skipped(benchmark):
     pytest.skip("not here")
 
+@pytest.mark.xfail(reason="known", strict=True)
+def test_expected_failure(benchmark):
+    assert benchmark(work) == -1
+
 def test_generator(benchmark):
     assert next(benchmark(lambda: (n for n in range(9)))) == 0
 
@@ -251,6 +255,7 @@ def test_results_are_compared_across_the_children(pair: tuple[PairResult, Path])
         ("test_weave", "needs the package aspectlib, which is not installed"),
         ("test_wrong_answer", "assert 1999000 == -1"),
         ("test_skipped", "skipped: Skipped: not here"),
+        ("test_expected_failure", "skipped: expected to fail: known"),
         ("test_raises_as_it_would", "no-benchmark: the test ended without calling its benchmark"),
     ],
 )
