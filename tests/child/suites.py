@@ -38,7 +38,8 @@ def driver(
 
 def scripted(folder: Path, name: str, script: str) -> Lane:
     """Return a lane whose child is a Python script with ``say`` and ``hear`` instead of pytest."""
-    return Lane(name, (), folder, dict(os.environ), (sys.executable, "-c", _SPEAK + script))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+    return Lane(name, (), folder, environment, (sys.executable, "-c", _SPEAK + script))
 
 
 _SPEAK = """

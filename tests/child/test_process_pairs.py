@@ -39,6 +39,9 @@ def test_last(benchmark, tmp_path):
 IDS = [f"test_tree.py::{name}" for name in ("test_first", "test_bad", "test_last")]
 
 
+# For the tests of how children end: what runs in them is traced in all others.
+untraced = pytest.mark.usefixtures("untraced")
+
 _earlier: set[psutil.Process] = set()
 
 
@@ -86,6 +89,7 @@ def one_pair(folder: Path, bad: str, max_time_s: float = 30.0) -> PairResult:
     return result
 
 
+@untraced
 @pytest.mark.parametrize(
     ("bad", "kind", "says"),
     [
@@ -117,6 +121,7 @@ def test_a_benchmark_that_fails_half_way_gives_no_trial(tmp_path: Path) -> None:
     assert list(result.measured) == [IDS[0], IDS[2]]
 
 
+@untraced
 def test_a_fork_cannot_keep_the_driver_waiting(tmp_path: Path) -> None:
     """A fork of the test does not hold the channel: its parent's death is noticed at once, and it is ended."""
     began = time.monotonic()
@@ -128,6 +133,7 @@ def test_a_fork_cannot_keep_the_driver_waiting(tmp_path: Path) -> None:
 DAEMON = "sh -c 'setsid -f sh -c \"echo \\$\\$ >> {note}; exec sleep 600\"'"
 
 
+@untraced
 @pytest.mark.parametrize(
     ("start", "after", "ends"),
     [
@@ -390,6 +396,7 @@ with driver(Path({folder!r}), max_time_s=600) as pairs:
 """
 
 
+@untraced
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_children_never_outlive_the_driver(tmp_path: Path, number: signal.Signals) -> None:
     """After Ctrl-C, and after a kill that nothing can catch, no child is left."""

@@ -74,7 +74,7 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, untraced: None) -> None:
     """Have credentials for the server, and no others of whoever runs the tests."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
