@@ -7,7 +7,7 @@ machine changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..store import schema
@@ -40,14 +40,15 @@ def read(root: Node, sha256: str) -> File:
             found.append(_decision(document, root))
         else:
             skipped.append(f"{document['id']}: no pair was measured")
-    environment = documents[0]["environment"] or {}
+    environments = [document["environment"] or {} for document in documents]
+    environment = environments[0]
     return File(
         name=root.file,
         sha256=sha256,
         tool=TOOL,
         version=str((environment.get("packages") or {}).get("pytest-optbench") or ""),
         benchmarks=numbered(found),
-        machine={key: environment.get(key) for key in _MACHINE},
+        machine={key: _machine(environments, key) for key in _MACHINE},
         facts={
             "python": environment.get("python"),
             "implementation": environment.get("implementation"),
@@ -55,6 +56,14 @@ def read(root: Node, sha256: str) -> File:
         },
         skipped=tuple(skipped),
     )
+
+
+def _machine(environments: Sequence[Mapping[str, Any]], key: str) -> Any:
+    """Return what all environments say; all that is said where an index holds decisions of several machines."""
+    values = [environment.get(key) for environment in environments]
+    if all(value == values[0] for value in values):
+        return values[0]
+    return " and ".join(sorted({str(value) for value in values}))
 
 
 def _decision(document: Mapping[str, Any], root: Node) -> Recorded:

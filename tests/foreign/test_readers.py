@@ -131,6 +131,18 @@ def test_own_decisions_and_indexes(samples: Path) -> None:
     assert flat == [pair["optimized_s"] for pair in raw["pairs"]]
 
 
+def test_an_index_of_several_machines_names_them_all(samples: Path, tmp_path: Path) -> None:
+    """Decisions of different machines in one index are not taken for those of the first one."""
+    raw = json.loads((samples.parents[1] / "golden" / "decision_v1_accept.json").read_text())
+    both = [
+        {**raw, "id": cpu, "environment": {"cpu_model": cpu, "os": "Linux"}} for cpu in ("Two CPU", "One CPU")
+    ]
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps(both))
+    machine = read_file(path).machine
+    assert (machine["cpu_model"], machine["os"]) == ("One CPU and Two CPU", "Linux")
+
+
 def test_the_name_of_a_file_says_nothing(samples: Path, tmp_path: Path) -> None:
     """A pyperf file called hyperfine.json is a pyperf file."""
     path = tmp_path / "hyperfine.json"
