@@ -122,7 +122,7 @@ def test_it_is_gone_after_impatience(repo: Repo, own_temporary_folder: Path) -> 
         while process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.02)
+            time.sleep(0.01)
     assert str(tree) not in repo.git("worktree", "list")
     assert leftovers(own_temporary_folder) == []
 
