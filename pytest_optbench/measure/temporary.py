@@ -26,8 +26,11 @@ _MOST_BYTES: Final = 4096
 def make() -> Path:
     """Return a new folder that says whose it is, after removing those of owners that are gone."""
     prune()
+    record = json.dumps(
+        _me()
+    )  # before the folder: one without a record would stay if this process were killed now
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-    (home / OWNER).write_text(json.dumps(_me()), encoding="utf-8")
+    (home / OWNER).write_text(record, encoding="utf-8")
     return home
 
 
