@@ -1,8 +1,9 @@
 """Run the plugin's tests against the installed wheel, with the source folders out of the way.
 
 ``pytest_optbench/`` lies at the root of the repository, so running tests from there would import it even if the
-wheel lacked half its files. This script works in an empty folder: it checks where the packages come from and what the
-wheel holds beside code, then copies the tests there and runs them.
+wheel lacked half its files. This script works in an empty folder: it checks where the packages come from and that the
+wheel holds them byte for byte, then copies tests there and runs them: those that need what is registered and shipped
+beside code. What the same code does in all other tests is known from the sources.
 
     python run_from_wheel.py ROOT_OF_THE_REPOSITORY
 """
@@ -45,18 +46,32 @@ def main(root: Path) -> int:
             sys.executable,
             "-m",
             "pytest",
-            "plugin/test_options.py",
             "plugin/test_outlets.py",
             "plugin/test_idle.py",
         ]
         return subprocess.run([*command, "-q", "-p", "no:cacheprovider"], cwd=folder, check=False).returncode
 
 
+def sources(root: Path) -> dict[str, Path]:
+    """Return every file of both packages by the name it has in the wheel."""
+    return {
+        path.relative_to(package.parent).as_posix(): path
+        for package in (root / "pytest_optbench", root / "src" / "optengine")
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def wheel_problems(root: Path) -> list[str]:
     """Return what is wrong with the installed distribution."""
     problems = []
-    files = {str(file) for file in distribution("pytest-optbench").files or ()}
+    files = {str(file): file for file in distribution("pytest-optbench").files or ()}
     problems += [f"the wheel lacks {name}" for name in SHIPPED if name not in files]
+    problems += [
+        f"the wheel must hold {name} as it is in the sources"
+        for name, path in sources(root).items()
+        if name not in files or Path(str(files[name].locate())).read_bytes() != path.read_bytes()
+    ]
     problems += [
         f"the wheel ships {name}" for name in files if name.startswith(("tests/", "benchmarks/", "reports/"))
     ]
