@@ -137,8 +137,9 @@ def test_a_builder_taints_every_user_of_its_input(tmp_path: Path) -> None:
         assert desk.run(Rule(name, lambda ctx: bool(ctx.shared("s"))), {}).unrecorded
 
 
-def test_marked_rules_run_every_time(tmp_path: Path) -> None:
-    """A rule that looks behind the context's back is never cached, and the report says why."""
+@pytest.mark.parametrize("mode", ["sequential", "threads", "auto", "processes"])
+def test_marked_rules_run_every_time(tmp_path: Path, mode: str) -> None:
+    """A rule that looks behind the context's back is never cached, wherever it runs, and the report says why."""
     outside = tmp_path / "outside.txt"
     outside.write_text("1")
     tree = tmp_path / "tree"
@@ -148,7 +149,9 @@ def test_marked_rules_run_every_time(tmp_path: Path) -> None:
     rules.add("honest", lambda ctx: ctx.fs.exists("."))
 
     def statuses() -> list[tuple[str, bool]]:
-        report = ProcessPoolValidator(tree, rules, mode="sequential", cache_dir=tmp_path / "cache").validate()
+        report = ProcessPoolValidator(
+            tree, rules, mode=mode, max_workers=2, cache_dir=tmp_path / "cache"
+        ).validate()
         assert "looked behind the context's back: open" in report.stats.uncached["sly"]
         return [(one.status.value, one.cached) for one in report.results]
 
