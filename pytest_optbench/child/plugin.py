@@ -59,6 +59,12 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_set_timer() -> bool:
+    """Set no timer of pytest-timeout: tests wait for their turn here, and the driver has a limit of its own."""
+    return True
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Time the whole body of a test that is marked as a benchmark."""

@@ -317,3 +317,18 @@ def test_a_fixture_of_the_suite_that_wraps_the_plugins_counts(tmp_path: Path) ->
         assert collected == ("test_wrapped.py::test_w",)
         result = pairs.pair(0, ["test_wrapped.py::test_w"])
     assert result.measured["test_wrapped.py::test_w"].info["baseline"]["extra_info"] == {"wrapped": True}
+
+
+def test_a_time_limit_of_the_suite_is_not_for_the_measuring(tmp_path: Path) -> None:
+    """A limit of pytest-timeout that one run keeps is not broken by waiting for turns and by being run again."""
+    (tmp_path / "test_limited.py").write_text(
+        "import time, pytest\n"
+        "def test_by_option(benchmark):\n    benchmark(time.sleep, 0.1)\n"
+        "@pytest.mark.timeout(0.4)\n"
+        "def test_by_marker(benchmark):\n    benchmark(time.sleep, 0.1)\n"
+    )
+    ids = ["test_limited.py::test_by_option", "test_limited.py::test_by_marker"]
+    with driver(tmp_path, "-p", "pytest_timeout", "--timeout=0.4") as pairs:
+        result = pairs.pair(0, ids)
+    assert result.failures == {}
+    assert list(result.measured) == ids
