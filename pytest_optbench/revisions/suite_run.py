@@ -382,4 +382,11 @@ def _is_generated(name: str) -> bool:
 
 def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[0][:300] if lines else ""
+    if not lines:
+        return ""
+    causes = [line for line in lines[1:] if line.startswith(("E  ", "ERROR: "))]
+    if (
+        "the process ended" in lines[0] and causes
+    ):  # how pytest ended says little, what it said before says why
+        return f"{lines[0]}: {causes[-1].removeprefix('E  ').strip()}"[:300]
+    return lines[0][:300]

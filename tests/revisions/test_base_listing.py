@@ -137,6 +137,19 @@ def test_a_run_that_ends_before_it_measures_leaves_no_earlier_summary(repo: Repo
     assert [path.name for path in (repo.root / "reports").iterdir() if path.name.startswith("summary")] == []
 
 
+def test_what_keeps_pytest_from_starting_at_the_base_is_named(repo: Repo) -> None:
+    """A conftest that needs what the base lacks: the line of the list says so, not only how the process ended."""
+    repo.file("src/pkg/extra.py", "N = 1\n")
+    repo.file("tests/conftest.py", "import pkg.extra\n")
+    repo.file("tests/test_added.py", "import pkg\n\ndef test_added(benchmark):\n    benchmark(pkg.run)\n")
+    done = run(repo, *QUICK)
+    assert done.code == 4, done.output
+    (new,) = done.summary["new"]
+    assert new["id"] == "tests/test_added.py::test_added"
+    assert new["reason"].endswith("exit status 4: ModuleNotFoundError: No module named 'pkg.extra'")
+    assert "No module named 'pkg.extra'" in done.output
+
+
 def test_a_generated_file_needs_a_build_step(repo: Repo) -> None:
     """A module that git ignores is missing at the base: the error names it, and a build step makes it."""
     repo.file(".gitignore", "__pycache__/\nreports/\n.pytest_cache/\n_version.py\n")
