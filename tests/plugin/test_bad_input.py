@@ -133,8 +133,9 @@ def test_results_that_change_during_timing_are_rejected(bench: Bench) -> None:
         "def decays():\n    calls.append(1)\n    return 7998000 if len(calls) < 60 else 0\n"
         "optbench.compare(baseline=slow, optimized=decays)"
     )
-    assert bench.run_here().ret == 1
-    assert bench.only()["reasons"] == ["not-equivalent"]
+    assert bench.run_here("--optbench-quick").ret == 1
+    document = bench.only()
+    assert (document["verdict"], document["reasons"]) == ("REJECT", ["not-equivalent", "quick"])
 
 
 def test_an_arm_that_sleeps_past_the_limit_is_inconclusive(bench: Bench) -> None:
@@ -172,7 +173,7 @@ def test_printing_arms_do_not_disturb_the_verdict(bench: Bench) -> None:
         "def loud():\n    print('x' * 100)\n    return 7998000\n"
         "optbench.compare(baseline=slow, optimized=loud, gate='off')"
     )
-    assert bench.run_here().ret == 0
+    assert bench.run_here("--optbench-quick").ret == 0
     assert "arm-prints" in [d["code"] for d in bench.only()["diagnostics"]]
 
 
@@ -183,7 +184,7 @@ def test_changed_global_state_is_reported(bench: Bench) -> None:
         "def leaves():\n    os.environ['OPTBENCH_LEFT'] = '1'\n    return 7998000\n"
         "optbench.compare(baseline=slow, optimized=leaves, gate='off')"
     )
-    assert bench.run_here().ret == 0
+    assert bench.run_here("--optbench-quick").ret == 0
     (finding,) = [d for d in bench.only()["diagnostics"] if d["code"] == "global-state"]
     assert "OPTBENCH_LEFT" in finding["message"]
 

@@ -226,6 +226,7 @@ def test_children_know_what_the_run_was_given(lean: Bench, monkeypatch: pytest.M
     assert len(document["pairs"]) == 4
 
 
+@untraced
 def test_what_the_run_writes_is_not_written_by_children(bench: Bench) -> None:
     """JUnit, xdist, last-failed and coverage options of the run act once, in the run; all plugins are loaded."""
     bench.file(ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=slow)\n")

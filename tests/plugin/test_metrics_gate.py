@@ -183,6 +183,7 @@ def test_claim(optbench):
     assert json.loads((bench.folder / "reports" / "index.json").read_text())
 
 
+@pytest.mark.usefixtures("untraced")
 def test_fresh_processes_send_what_they_record(bench: Bench) -> None:
     """Under process isolation every pair of processes gives a pair of values, and its peaks of memory."""
     bench.file(claim("10", "20", "margin='200%'"))

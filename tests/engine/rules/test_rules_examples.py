@@ -33,6 +33,7 @@ def test_the_example_is_a_real_rule_set() -> None:
     assert all(rule.title and rule.tags for rule in rules())
 
 
+@pytest.mark.usefixtures("untraced")
 def test_this_repository_keeps_its_rules() -> None:
     """This repository has no finding at or above MEDIUM, and every rule could be judged."""
     report = ProcessPoolValidator(REPOSITORY, rules(), mode="auto", max_workers=2).validate()
