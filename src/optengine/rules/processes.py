@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from optengine.rules.errors import RuleSetError
+from optengine.rules.evidence import error_text
 from optengine.rules.execute import RawResult
 from optengine.rules.lanes import timed_out
 from optengine.rules.ledger import STACK, LedgerReader
@@ -140,10 +141,12 @@ class ProcessRunner:
         """The runner itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop the pool if this runner started it."""
-        if self._owned:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        """Stop the pool if this runner started it; after an exception at once, so that no rule holds up Ctrl-C."""
+        if self._owned and kind is None:
             self.pool.shutdown(wait=True, cancel_futures=True)
+        elif self._owned:
+            self.pool.terminate()
 
     def run(self, rules: Sequence[Rule], source: Source) -> list[tuple[Rule, str]]:
         """Run *rules* and whatever becomes ready in *source* meanwhile, until nothing is.
@@ -208,9 +211,7 @@ class ProcessRunner:
                     self._pickled[rule.id] = dumps(light(rule))
                 fit.append(rule)
             except Exception as error:  # noqa: BLE001 - a callable's reducer may raise anything
-                self._refused.append(
-                    (rule, f"{rule.id} cannot be sent to a worker: {type(error).__name__}: {error}")
-                )
+                self._refused.append((rule, f"{rule.id} cannot be sent to a worker: {error_text(error)}"))
         self.stats.serialisation_s += time.monotonic() - began
         return fit
 
@@ -299,7 +300,13 @@ class ProcessRunner:
         """Kill a worker whose own timer should have ended it: it is stopped, or the timer was taken away."""
         if self._owned and flight.began is None and time.monotonic() - flight.submitted > START_LIMIT_S:
             raise PoolUnavailable(f"no worker began its unit within {START_LIMIT_S:g} s")
-        if flight.running is None or flight.pid is None:
+        if flight.pid is None:
+            return
+        if flight.ended is not None and time.monotonic() - flight.ended > _GRACE_S:
+            # All results are there, yet the pool waits: a rule has spoiled the worker's connection.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(flight.pid, signal.SIGKILL)
+        if flight.running is None:
             return
         limit = self._limit(flight.rules[flight.running[0]])
         if limit is not None and time.monotonic() - flight.running[1] > limit + _GRACE_S:

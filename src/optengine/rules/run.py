@@ -270,7 +270,7 @@ class Run:
         inputs: dict[str, Any] = {}
         for name, builder in self.options.rules.builders.items():
             if builder.scope == "run":
-                built = self.workspace.shared.built(name)
+                built = self.workspace.shared.built(name, self.options.timeout)
                 if built.error is None:
                     inputs[name] = (encode(thaw(built.value), name), built.recorder, built.trace)
         declared = {pattern for rule in self.options.rules for pattern in rule.inputs}

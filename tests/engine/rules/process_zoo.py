@@ -149,6 +149,18 @@ class RebuiltUnshowably:
         return (raises_unshowable, (None,))
 
 
+class TravelsUnshowably:
+    """A rule that raises an error nobody can show when it is pickled."""
+
+    def __call__(self, ctx: Context) -> bool:
+        """Pass."""
+        return ctx.fs.exists("a.txt")
+
+    def __reduce__(self) -> Any:
+        """Refuse to travel."""
+        raise Unshowable
+
+
 def answers_by_hand(ctx: Context) -> Outcome:
     """Fail with an outcome whose status is a text."""
     return Outcome("FAIL", "by hand")  # type: ignore[arg-type]
@@ -326,6 +338,12 @@ def build_slowly(ctx: Context) -> int:
     """Take a while to find out which process this is."""
     time.sleep(0.4)
     return os.getpid()
+
+
+def never_builds(ctx: Context) -> object:
+    """Take longer than anybody waits."""
+    time.sleep(120)
+    return {}
 
 
 def uses_slow(ctx: Context) -> Outcome:

@@ -247,7 +247,7 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("mode", ["sequential", "threads", "auto"])
+@pytest.mark.parametrize("mode", ["sequential", "threads", "auto", "processes"])
 def test_ctrl_c_ends_the_command_at_once(tree: Path, mode: str) -> None:
     """While a rule without a limit hangs, Ctrl-C ends the command with status 130, and nothing of it is left."""
     begun, mark = tree.parent / "begun", secrets.token_hex(8)

@@ -126,15 +126,41 @@ def test_random_graphs_with_crashes_and_hangs_are_judged_alike(tree: Path, seed:
     assert {"CRASH", "TIMEOUT", "SKIP"} <= {one[0] for one in auto.values()}
 
 
-def test_nonsense_on_the_connection_costs_its_rule_only(tree: Path) -> None:
-    """A rule that writes to every connection of its process is a CRASH; rules before and after it pass."""
+@pytest.mark.parametrize(("mode", "end"), [("auto", "CRASH"), ("processes", "PASS")])
+def test_nonsense_on_the_connection_costs_its_rule_only(tree: Path, mode: str, end: str) -> None:
+    """A rule that writes to every connection of its process is a CRASH where its result comes over one of them; rules
+    before and after it pass, and nobody waits for ever."""
     code = """
     for number in range(4):
         RULES.add(f"R{number}", zoo.writes_everywhere if number == 2 else zoo.good)
     """
-    found = results(code, tree, "auto")
-    ends = {"R0": "PASS", "R1": "PASS", "R2": "CRASH", "R3": "PASS", "last": "PASS"}
+    found = results(code, tree, mode)
+    ends = {"R0": "PASS", "R1": "PASS", "R2": end, "R3": "PASS", "last": "PASS"}
     assert {name: one[0] for name, one in found.items()} == ends
+
+
+def test_a_rule_that_cannot_be_sent_or_shown_runs_in_a_thread(tree: Path) -> None:
+    """When pickling a rule raises what nobody can show, it runs in this process, counted, and the others where they
+    should."""
+    rules = RuleSet()
+    rules.add("stays", zoo.TravelsUnshowably())
+    rules.add("good", zoo.good)
+    report = ProcessPoolValidator(tree, rules, mode="processes", max_workers=2).validate()
+    assert report.counts["PASS"] == 2
+    assert report.stats.fallback_reasons == [
+        "stays cannot be sent to a worker: Unshowable: (its message cannot be shown)"
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_wide_input_that_is_never_built_costs_its_users_only(tree: Path, mode: str) -> None:
+    """In every mode a rule that waits for such an input is a TIMEOUT, and rules without it have their results."""
+    rules = RuleSet()
+    rules.shared("wide", scope="run")(zoo.never_builds)
+    rules.add("waits", zoo.uses_wide, timeout=0.5)
+    rules.add("good", zoo.good)
+    report = ProcessPoolValidator(tree, rules, mode=mode, max_workers=2, timeout=1).validate()
+    assert [one.status for one in report.results] == ["TIMEOUT", "PASS"]
 
 
 @pytest.mark.parametrize("mode", MODES)
