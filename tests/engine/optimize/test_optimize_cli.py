@@ -174,6 +174,7 @@ def test_early_stops_are_said(command: Command) -> None:
     assert "stopped early: target reached" in out
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_command_works_with_workers(tmp_path: Path) -> None:
     """As a process with two workers, the objective is found in the current folder by every worker."""
     (tmp_path / "space.toml").write_text(SPACE)

@@ -316,6 +316,7 @@ def test_the_installed_command_works(tree: Path) -> None:
     assert "processes, 2 worker(s)" in done.stdout
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_benchmark_writes_every_run(tmp_path: Path) -> None:
     """A small benchmark compares verdicts and writes medians, batches and overheads beside the claimed
     figures."""
@@ -373,6 +374,7 @@ def test_a_benchmark_that_is_ended_leaves_no_folder(tmp_path: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_endurance_run_counts_every_result(tree: Path, tmp_path: Path) -> None:
     """The endurance mode runs 384 rules with a crash and a hang and finds every result."""
     target = tmp_path / "endurance.json"
