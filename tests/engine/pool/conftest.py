@@ -7,13 +7,14 @@ import pytest
 from optengine import PersistentWorkerPool
 
 START_METHODS = ["preload", "fork", "forkserver", "spawn"]
+TRACED = ("test_pool_contract", "test_pool_programs")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _interpreters_are_traced_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Trace what pools start for coverage in the tests of the contract; it is the same in all others, and slow."""
+    """Trace interpreters for coverage in the tests of the contract and of programs; others start the same ones."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.module.__name__ != "test_pool_contract":
+        if request.module.__name__ not in TRACED:
             patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         yield
 
