@@ -5,7 +5,9 @@ It sends results that have waited a few milliseconds, takes part in reading the 
 idles it sleeps without a timer; the main thread sees the parent's end itself then.
 
 Each look costs the task its turn at the interpreter lock twice over, so looks that find nothing to send become rarer:
-a result waits at most as long as there was nothing to send before it, and never longer than the slowest tick.
+a result waits at most as long as there was nothing to send before it, and never longer than the slowest tick. They stay
+rare from task to task, until there is something to send: tasks of some milliseconds would else pay for the frequent
+looks of the beginning over and over.
 """
 
 from __future__ import annotations
@@ -62,7 +64,6 @@ def _attend(worker: Worker) -> None:
         if events and events[0][1] & (_GONE | select.POLLNVAL) and not worker.idle:
             leave()
         if worker.idle:
-            tick_ms = _TICK_MS
             quiet += 1
             if quiet > _QUIET_TICKS:
                 worker.wake.clear()

@@ -53,7 +53,9 @@ class Fleet:
                 Setup(
                     number=seat,
                     cpus=plan.cpus[seat % len(plan.cpus)] if plan.cpus else (),
-                    preparation=preparation_data(main=not plan.lean) if plan.start_method == "spawn" else None,
+                    preparation=preparation_data(main=not plan.lean)
+                    if plan.start_method == "spawn"
+                    else None,
                     initializer=plan.initializer_blob(by_value=pool.main_by_value),
                     shared=None if inherited else plan.shared_blob(),
                 )
