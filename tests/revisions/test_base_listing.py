@@ -121,7 +121,8 @@ def test_a_selection_of_the_cache_removes_nothing(repo: Repo) -> None:
     repo.commit("base")
     repo.file("src/pkg/work.py", "def run():\n    return sum(range(2000))\n")
     repo.file(".pytest_cache/v/cache/lastfailed", '{"tests/test_speed.py::test_speed": true}')
-    done = run(repo, *QUICK, "--lf", "--optbench-gate=off")
+    # Named, for under tox pytest keeps its cache elsewhere.
+    done = run(repo, *QUICK, "--lf", "-o", "cache_dir=.pytest_cache", "--optbench-gate=off")
     assert done.code == 0, done.output
     assert [row["id"] for row in done.summary["benchmarks"]] == ["tests/test_speed.py::test_speed"]
     assert done.summary["removed"] == []

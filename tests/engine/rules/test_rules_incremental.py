@@ -379,6 +379,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("untraced")  # the coverage of processes that are killed warns on their error stream
 @pytest.mark.parametrize("mode", ["sequential", "auto", "processes"])
 def test_killed_and_concurrent_runs_share_one_store(tmp_path: Path, mode: str) -> None:
     """Runs that are killed at any moment, and runs that go on beside each other, leave a store that later runs can
