@@ -10,6 +10,8 @@ TYPE_CHECKING = False  # importing typing would make the spawner larger
 if TYPE_CHECKING:
     from typing import Any
 
+_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC of the kernel's include/linux/sched.h
+
 
 def end(pid: int) -> tuple[int, Any]:
     """End a child, leader of its group and not reaped yet, with everything below this process.
@@ -28,14 +30,45 @@ def end(pid: int) -> tuple[int, Any]:
 
 def descendants() -> list[int]:
     """Return all processes below this one, dead ones that nobody reaped included."""
-    found = [os.getpid()]
-    for parent in found:
+    return list(_parents())
+
+
+def apart() -> list[int]:
+    """Return the `descendants` that have memory of their own: not those between vfork and exec.
+
+    Such a process lives in the memory of its parent, and every figure of the two is the same; after fork, file pages
+    and page tables differ. (`measure.memory_sampler` has the same rule, being a program of one file.)
+    """
+    return [child for child, parent in _parents().items() if not _lives_in(child, parent)]
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of each process below this one."""
+    found: dict[int, int] = {}
+    pending = [os.getpid()]
+    for parent in pending:
         try:
             for task in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see read
-                found += map(int, read(f"/proc/{parent}/task/{task}/children").split())
+                children = [int(child) for child in read(f"/proc/{parent}/task/{task}/children").split()]
+                found.update(dict.fromkeys(children, parent))
+                pending += children
         except OSError:
             continue
-    return found[1:]
+    return found
+
+
+def _lives_in(child: int, parent: int) -> bool:
+    try:
+        if not int(read(f"/proc/{child}/stat").rpartition(")")[2].split()[6]) & _NOT_EXECUTED:
+            return False
+        before, its, after = _figures(parent), _figures(child), _figures(parent)
+    except (OSError, IndexError):  # counted twice rather than not at all
+        return False
+    return bool(its) and its in (before, after)
+
+
+def _figures(pid: int) -> list[str]:
+    return [line for line in read(f"/proc/{pid}/status").splitlines() if line.startswith(("Vm", "Rss"))]
 
 
 def alive(pid: int) -> bool:

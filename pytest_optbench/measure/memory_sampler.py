@@ -29,6 +29,8 @@ _PROC = Path("/proc")
 # and what was not watched is not judged.
 _ENDED = (FileNotFoundError, ProcessLookupError)
 
+_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC of the kernel's include/linux/sched.h, in field 9 of /proc/PID/stat
+
 
 @cache
 def standalone() -> bool:
@@ -56,7 +58,12 @@ def rss(pid: int) -> int:
 
 def descendants(pid: int) -> list[int]:
     """Return the process ids below ``pid``, from the kernel's lists of children where it keeps them."""
-    found: list[int] = []
+    return list(parents(pid))
+
+
+def parents(pid: int) -> dict[int, int]:
+    """Return the parent of each process below ``pid``; where the kernel keeps no lists of children, ``pid`` itself."""
+    found: dict[int, int] = {}
     pending = [pid]
     while pending:
         parent = pending.pop()
@@ -65,16 +72,46 @@ def descendants(pid: int) -> list[int]:
         except _ENDED:
             if parent != pid or standalone():
                 continue
-            return _psutil_descendants(pid)
+            return dict.fromkeys(_psutil_descendants(pid), pid)
         children = [int(child) for text in lists for child in text.split()]
-        found += children
+        found.update(dict.fromkeys(children, parent))
         pending += children
     return found
 
 
+def apart(below: dict[int, int]) -> list[int]:
+    """Return the processes of ``below``, each given with its parent, that have memory of their own.
+
+    Between its start and its exec, a program started by vfork (`subprocess`, posix_spawn) lives in the memory of
+    its parent, which would count twice.
+    """
+    return [child for child, parent in below.items() if not _lives_in(child, parent)]
+
+
+def _lives_in(child: int, parent: int) -> bool:
+    """Return whether a process that did not exec yet has the memory of its parent, not a copy as after fork.
+
+    The kernel tells it by every figure being the same, those of file pages and page tables included, which fork
+    does not copy. Read twice, as other threads of the parent may go on.
+    """
+    try:
+        flags = int((_PROC / str(child) / "stat").read_text().rpartition(")")[2].split()[6])
+        if not flags & _NOT_EXECUTED:
+            return False
+        before, its, after = (_figures(pid) for pid in (parent, child, parent))
+    except (OSError, IndexError, ValueError):  # counted twice rather than not at all
+        return False
+    return bool(its) and its in (before, after)
+
+
+def _figures(pid: int) -> list[str]:
+    status = (_PROC / str(pid) / "status").read_text()
+    return [line for line in status.splitlines() if line.startswith(("Vm", "Rss"))]
+
+
 def held(pid: int) -> int:
     """Return the bytes that the processes below ``pid`` hold, as PSS where it can be read."""
-    levels = ((pss(each), each) for each in descendants(pid))
+    levels = ((pss(each), each) for each in apart(parents(pid)))
     return sum(rss(each) if level is None else level for level, each in levels)
 
 
@@ -116,9 +153,10 @@ class Sampler:
     def sample(self) -> None:
         """Add up the tree once."""
         own = os.getpid()
-        others = [pid for pid in descendants(self.pid) if pid != own]
-        self.saw_children = self.saw_children or bool(others)
-        levels = ((pss(pid) if self.kind == "PSS" else None, pid) for pid in (self.pid, *others))
+        below = parents(self.pid)
+        below.pop(own, None)
+        self.saw_children = self.saw_children or bool(below)
+        levels = ((pss(pid) if self.kind == "PSS" else None, pid) for pid in (self.pid, *apart(below)))
         self.peak = max(self.peak, sum(rss(pid) if level is None else level for level, pid in levels))
         self.samples += 1
 

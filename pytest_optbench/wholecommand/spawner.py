@@ -24,7 +24,7 @@ import signal
 import sys
 import time
 
-from ..adoption.tree import alive, descendants, end, read
+from ..adoption.tree import alive, apart, descendants, end, read
 
 TYPE_CHECKING = False  # importing typing would make this process larger
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def wait(pid: int, began: int, limit_s: float, sample: bool) -> tuple[int | None
             if left_ms <= 0:
                 return None, peak or None
             if sample:
-                peak = max(peak, sum(map(memory, descendants())))
+                peak = max(peak, sum(map(memory, apart())))
     finally:
         os.close(handle)
 

@@ -121,6 +121,22 @@ def test_the_tree_is_watched(talk: Talk) -> None:
     assert talk.ask("sh", "-c", "sleep 87.6 & echo", sample=True)["left"] == 1
 
 
+def test_memory_shared_until_exec_counts_once(talk: Talk, tmp_path: Path) -> None:
+    """A program that is held back in front of its exec lives in its parent's 60 MB, which are no 120."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    code = (
+        f"import os, subprocess; fifo = {str(fifo)!r}\n"
+        "release = subprocess.Popen(['sh', '-c', f'sleep 0.5; : > {fifo}'])\n"
+        "held = b'x' * 60_000_000\n"
+        "opened = [(os.POSIX_SPAWN_OPEN, 0, fifo, os.O_RDONLY, 0)]\n"
+        "os.posix_spawn('/bin/true', ['true'], {}, file_actions=opened), os.wait(), release.wait()\n"
+    )
+    seen = talk.ask(sys.executable, "-I", "-S", "-c", code, sample=True)
+    assert seen["status"] == 0
+    assert 60_000_000 < seen["tree_bytes"] < 100_000_000
+
+
 def test_nobody_asking_any_more_ends_the_command(talk: Talk) -> None:
     """When the asking side goes in the middle of a run, command and spawner end."""
     talk.send("sh", "-c", "sleep 87.7 & sleep 87.7")
