@@ -37,7 +37,7 @@ from optengine.rules.received import ReceivedResults
 from optengine.rules.report import Stats, WorkerReport
 from optengine.rules.segment import Segment
 from optengine.rules.source import Source
-from optengine.rules.waiting import WaitingRules
+from optengine.rules.waiting import Plan, WaitingRules
 from optengine.rules.work import RunSettings, UnitOrder, dumps, light, run_unit
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ class ProcessRunner:
         elif self._owned:
             self.pool.terminate()
 
-    def run(self, rules: Sequence[Rule], source: Source) -> list[tuple[Rule, str]]:
-        """Run *rules* and whatever becomes ready in *source* meanwhile, until nothing is.
+    def run(self, rules: Sequence[Rule], source: Source, plan: Plan) -> list[tuple[Rule, str]]:
+        """Run *rules* and whatever becomes ready in *source* meanwhile, in units by *plan*, until nothing is.
 
         Returns:
             Rules that no worker can run, with the reason (they cannot be pickled or loaded there).
@@ -159,7 +159,7 @@ class ProcessRunner:
         """
         self._source = source
         self._refused: list[tuple[Rule, str]] = []
-        self._waiting = WaitingRules(source.plan, self.workers)
+        self._waiting = WaitingRules(plan, self.workers)
         self._waiting.join(self._sendable(rules), ())
         flights: dict[Future[None], _Flight] = {}
         try:

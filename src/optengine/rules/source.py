@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from optengine.rules.execute import RawResult
-from optengine.rules.grouping import Unit
 from optengine.rules.model import Rule, RuleResult
 
 
@@ -19,9 +18,6 @@ class Source(Protocol):
 
     def ready(self) -> list[Rule]:
         """Rules to run that became ready since the last call; each is given once."""
-
-    def plan(self, rules: Sequence[Rule], running: Sequence[Rule]) -> list[Unit]:
-        """Units for *rules*, most urgent first, while *running* are under way."""
 
     def started(self, rules: Sequence[Rule]) -> None:
         """Take note that *rules* were handed to a worker as one unit."""

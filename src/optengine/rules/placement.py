@@ -1,0 +1,272 @@
+"""Where the rules of one run are run: in this process, in threads, in a forked child, in worker processes.
+
+Rules that can run come in, and each leaves by :meth:`Run.deliver`. Mode auto begins in a forked child, which costs
+little and contains crashes, and changes over to worker processes when these pay. What runs where never changes a
+verdict; it is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from optengine import cpus
+from optengine.rules import adaptive, forked, graph, grouping, incremental, segment, tree
+from optengine.rules.child import CannotFork
+from optengine.rules.execute import RawResult
+from optengine.rules.grouping import Unit
+from optengine.rules.lanes import Lanes
+from optengine.rules.memory import available_bytes
+from optengine.rules.model import Rule, Status
+from optengine.rules.processes import PoolUnavailable, ProcessRunner
+from optengine.rules.shared import encode, thaw
+from optengine.rules.work import RunSettings
+
+if TYPE_CHECKING:
+    from optengine.rules.run import Run
+
+
+class Placement:
+    """Runs the rules of one run where its mode says; a context manager that ends all it started."""
+
+    def __init__(self, run: Run) -> None:
+        self.source = run
+        self.options = run.options
+        self.stats = run.stats
+        self.known = run.known
+        self.followers = graph.followers(run.options.rules.requires)
+        self.closing = contextlib.ExitStack()
+        self.runner: ProcessRunner | None = None
+        self.no_pool = False
+        self.child: forked.ForkedLane | None = None
+        self.not_forked: str | None = None
+
+    def __enter__(self) -> Self:
+        """The placement itself."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End the pool and the child, at once after an exception, and free what they shared."""
+        self.closing.__exit__(*error)
+
+    @property
+    def child_peak_bytes(self) -> int:
+        """Peak memory of forked children; 0 when there was none."""
+        return self.child.peak_bytes if self.child is not None else 0
+
+    def run(self, rules: list[Rule]) -> None:
+        """Run *rules* and deliver the result of each; others that become ready may run with them."""
+        mode = self.options.mode
+        if mode == "auto":
+            self._run_auto(rules)
+        elif mode == "processes":
+            self._run_processes(rules)
+        else:
+            self._run_here(rules, 1 if mode == "sequential" else self._workers(rules))
+            self.stats.mode = mode
+
+    def _run_here(
+        self,
+        rules: Sequence[Rule],
+        lanes: int,
+        stop: Callable[[], bool] | None = None,
+        mode: str | None = None,
+    ) -> list[Rule]:
+        units = grouping.plan(rules, lanes, costs=self.known, grouping=self.options.grouping)
+        for unit in units:
+            self.source.started(unit.rules, mode or ("sequential" if lanes == 1 else "threads"))
+        self.stats.workers = max(self.stats.workers, lanes)
+        runner = Lanes(self.source.workspace, lanes, self.options.timeout, share=self.options.grouping)
+        return runner.run(units, self.source.results, self.source.deliver, stop)
+
+    def plan(self, rules: Sequence[Rule], running: Sequence[Rule]) -> list[Unit]:
+        """Units of *rules* for worker processes, while *running* are under way."""
+        return grouping.plan(
+            rules,
+            self._workers(rules),
+            costs=self.known,
+            followers=self.followers,
+            running=running,
+            grouping=self.options.grouping,
+        )
+
+    def _run_processes(self, rules: list[Rule]) -> None:
+        """Run *rules*, and all others as soon as their requirements are done."""
+        workers = self._workers(rules)
+        try:
+            refused = self._open_runner(workers).run(rules, self.source, self.plan)
+        except PoolUnavailable as error:
+            self.no_pool = True
+            self._fall_back(list(self.source.pending.values()), str(error), workers)
+            return
+        self.stats.mode = "processes"
+        for rule, why in refused:
+            self._fall_back([rule], why, 1)
+
+    def _open_runner(self, workers: int) -> ProcessRunner:
+        if self.no_pool:
+            raise PoolUnavailable("the pool was lost in an earlier batch")
+        if self.runner is None:
+            settings = RunSettings(
+                root=str(self.options.root),
+                ignored=self.options.ignored,
+                without=self.source.without,
+                config=self.options.config,
+                builders=dict(self.options.rules.builders),
+                builder_digests=self.source.cache.builders if self.source.cache is not None else {},
+                track=self.source.cache is not None,
+            )
+            self.stats.workers = max(self.stats.workers, workers)
+            self.runner = self.closing.enter_context(
+                ProcessRunner(
+                    workers,
+                    settings,
+                    self._fill_segment,
+                    self.options.timeout,
+                    self.stats,
+                    pool=self.options.pool,
+                    start_method=self.options.start_method,
+                    share=self.options.grouping,
+                )
+            )
+        return self.runner
+
+    def _fill_segment(self) -> segment.Segment:
+        began = time.perf_counter()
+        inputs: dict[str, Any] = {}
+        for name, builder in self.options.rules.builders.items():
+            if builder.scope == "run":
+                built = self.source.workspace.shared.built(name, self.options.timeout)
+                if built.error is None:
+                    inputs[name] = (encode(thaw(built.value), name), built.recorder, built.trace)
+        declared = {pattern for rule in self.options.rules for pattern in rule.inputs}
+        if declared and all(rule.inputs for rule in self.options.rules):
+            wanted = [
+                path
+                for path in self.source.index.files()
+                if any(tree.compile_glob(p).match(path) for p in declared)
+            ]
+        else:
+            wanted = list(self.source.index.files())
+        try:
+            filled = segment.create(self.source.snapshot, wanted, inputs)
+        except OSError as error:
+            raise PoolUnavailable(f"the shared segment could not be made: {error}") from error
+        self.closing.callback(filled.close)
+        self.source.snapshot.forget_contents()
+        self.stats.segment_bytes = filled.bytes
+        self.stats.index_s += time.perf_counter() - began
+        return filled
+
+    def _fall_back(self, rules: Sequence[Rule], why: str, lanes: int) -> None:
+        """Run *rules* in threads, counted; one that already took a worker down never runs in this process."""
+        self.stats.fallbacks += 1
+        self.stats.fallback_reasons.append(why)
+        safe: list[Rule] = []
+        for rule in rules:
+            attempts = self.runner.attempts(rule.id) if self.runner is not None else 0
+            if attempts:
+                message = f"{rule.id} was running in a worker when the pool was lost"
+                self.source.deliver(rule, RawResult(Status.CRASH, message, reason=why, attempts=attempts))
+            else:
+                safe.append(rule)
+        if safe:
+            self._run_here(safe, lanes, mode="threads")
+            self.stats.mode = "threads"
+
+    def _run_auto(self, rules: list[Rule]) -> None:
+        if self.runner is not None or self.no_pool:
+            self._run_processes(rules)
+            return
+        later = [rule.id for rule in self.options.rules if rule.id not in self.source.results]
+        decision = self._decision(rules, later)
+        went_over = False
+        ask_again_at = 0.0
+
+        def stop() -> bool:
+            nonlocal went_over, ask_again_at
+            # Asked before each rule, and an answer looks at all of them: asked again only after 1 % more time.
+            spent = self.stats.rule_s
+            if went_over or spent < ask_again_at:
+                return went_over
+            ask_again_at = spent + max(spent, decision.startup_s) / 100
+            waiting = [name for name in later if name not in self.source.results]
+            remaining = adaptive.predict_remaining(waiting, self.known, self.source.seen_s)
+            went_over = decision.worth_it(spent, remaining)
+            if went_over or not self.stats.reason:
+                self.stats.reason = decision.explain(remaining)
+            return went_over
+
+        before = bool(self.source.seen_s)
+        left = self._run_in_child(rules, stop)
+        if left:
+            self._run_processes(left)
+            self.stats.mode = (
+                f"sequential+{self.stats.mode}" if before or len(left) < len(rules) else self.stats.mode
+            )
+
+    def _run_in_child(self, rules: Sequence[Rule], stop: Callable[[], bool]) -> list[Rule]:
+        """Run *rules* one after another where a rule that ends its process ends no more than that; in this process
+        where no child can be forked, which is said."""
+        if self.not_forked is None:
+            if self.child is None:
+                by_id = {rule.id: rule for rule in self.options.rules}
+                self.child = forked.ForkedLane(
+                    by_id,
+                    self.source.workspace,
+                    self.source.snapshot,
+                    self.options.timeout,
+                    self.stats,
+                    share=self.options.grouping,
+                )
+                self.closing.callback(self.child.close)
+            units = grouping.plan(rules, 1, costs=self.known, grouping=self.options.grouping)
+            for unit in units:
+                self.source.started(unit.rules, "sequential")
+            try:
+                return self.child.run(
+                    [rule for unit in units for rule in unit.rules],
+                    self.source.results,
+                    self.source.deliver,
+                    stop,
+                )
+            except CannotFork as error:
+                self.not_forked = str(error)
+        left = self._run_here([rule for rule in rules if rule.id not in self.source.results], 1, stop)
+        self.stats.reason += f"; rules could end this process, which was not forked: {self.not_forked}"
+        return left
+
+    def _decision(self, rules: Sequence[Rule], waiting: Sequence[str]) -> adaptive.PoolDecision:
+        startup = self.known.get(incremental.STARTUP_KEY, measured_startup or adaptive.ASSUMED_STARTUP_S)
+        known = bool(waiting) and all(name in self.known for name in waiting)
+        return adaptive.PoolDecision(self._workers(rules), startup, known)
+
+    def _workers(self, rules: Sequence[Rule]) -> int:
+        if self.runner is not None:
+            return self.runner.workers
+        largest = max((len(batch) for batch in self.source.batches), default=1)
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        choice = adaptive.choose_workers(
+            self.options.max_workers,
+            usable=cpus.usable_cpus(),
+            load=load,
+            units=max(largest, len(rules)),
+            memory_slots=available_bytes() // adaptive.WORKER_BYTES,
+        )
+        self.stats.worker_reason = choice.reason
+        return choice.workers
+
+    def keep_startup(self) -> None:
+        """Remember what the start of a pool took, for later decisions of this process and of the store's users."""
+        global measured_startup
+        if self.stats.startup_s:
+            measured_startup = self.stats.startup_s
+            if self.source.cache is not None:
+                self.source.cache.keep_startup(self.stats.startup_s)
+                self.source.cache.write()
+
+
+measured_startup: float | None = None
