@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# Examples are the same in every run, and a slow machine is no failure.
+hypothesis.settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["pytester"]
 

@@ -129,7 +129,11 @@ _LEAVES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(tool=st.sampled_from(sorted(GOOD)), choose=st.randoms(use_true_random=False), leaf=_LEAVES)
 def test_any_single_change_is_read_or_refused(tmp_path: Path, tool: str, choose: Any, leaf: Any) -> None:
     """Whatever one value of a good file becomes, reading ends in a file or in `ForeignError`, nothing else."""

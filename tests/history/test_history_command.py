@@ -205,7 +205,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(history: Location) -> Non
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(60) == 1
+        assert process.wait(240) == 1
 
 
 def test_usage_errors(history: Location, capsys: pytest.CaptureFixture[str]) -> None:

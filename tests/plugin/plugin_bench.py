@@ -35,6 +35,9 @@ UNCHANGED = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=s
 WRONG = ARMS + "\ndef test_claim(optbench):\n    optbench.compare(baseline=slow, optimized=wrong)\n"
 
 
+HANG_S = 500
+"""Longer than any run takes that waits for another one to measure, on a busy machine."""
+
 # Plugins that would act on this very process, and one that loads much at the end of every run.
 _HERE = tuple(
     word
@@ -60,7 +63,7 @@ class Bench:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run with --optbench in a process of its own."""
-        return self.pytester.runpytest_subprocess("--optbench", "--optbench-seed=7", *args, timeout=120)
+        return self.pytester.runpytest_subprocess("--optbench", "--optbench-seed=7", *args, timeout=HANG_S)
 
     def run_here(self, *args: str) -> pytest.RunResult:
         """Run with --optbench in this process, for what does not depend on how pytest was started."""
@@ -68,7 +71,7 @@ class Bench:
 
     def plain(self, *args: str) -> pytest.RunResult:
         """Run without --optbench in a process of its own."""
-        return self.pytester.runpytest_subprocess(*args, timeout=120)
+        return self.pytester.runpytest_subprocess(*args, timeout=HANG_S)
 
     def plain_here(self, *args: str) -> pytest.RunResult:
         """Run without --optbench in this process."""

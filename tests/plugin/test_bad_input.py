@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_bench import FASTER, UNCHANGED, Bench
+from plugin_bench import FASTER, HANG_S, UNCHANGED, Bench
 
 
 @pytest.mark.parametrize("mode", ["measuring", "plain"])
@@ -161,7 +161,7 @@ def test_a_check_after_timing_that_never_ends_is_no_accept(bench: Bench) -> None
         "    checks.append(1)\n    time.sleep(600 if len(checks) > 1 else 0)\n    return expected == actual\n"
         "optbench.compare(baseline=slow, optimized=fast, equal=equal)"
     )
-    assert bench.run_here("--optbench-max-time=8", "--optbench-max-trials=10").ret == 1
+    assert bench.run_here("--optbench-max-time=12", "--optbench-max-trials=10").ret == 1
     document = bench.only()
     assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["time-limit"])
     assert document["looks"][-1]["stopped"] is True
@@ -227,7 +227,7 @@ def test_two_runs_share_a_folder(bench: Bench) -> None:
         )
         for name in ("one", "two")
     ]
-    outputs = [run.communicate(timeout=120)[0].decode() for run in runs]
+    outputs = [run.communicate(timeout=HANG_S)[0].decode() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert sorted(d["id"] for d in bench.index()) == ["test_one.py::test_one", "test_two.py::test_two"]
 
@@ -249,7 +249,7 @@ def test_two_runs_of_one_subject_are_two_attempts(bench: Bench) -> None:
         subprocess.Popen(command, cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for _ in range(2)
     ]
-    outputs = [run.communicate(timeout=120)[0].decode() for run in runs]
+    outputs = [run.communicate(timeout=HANG_S)[0].decode() for run in runs]
     assert [run.returncode for run in runs] == [1, 1], outputs
     assert len(bench.only()["earlier"]) == 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_bench import FASTER, UNCHANGED, Bench
+from plugin_bench import FASTER, HANG_S, UNCHANGED, Bench
 
 from pytest_optbench.cli import run
 from pytest_optbench.progress import TerminalLine, bar, eta
@@ -185,7 +185,7 @@ def test_a_terminal_shows_progress(bench: Bench) -> None:
         child = pexpect.spawn(
             f"{sys.executable} -m pytest --optbench -p no:cacheprovider {flag}",
             cwd=str(bench.folder),
-            timeout=120,
+            timeout=HANG_S,
             encoding="utf-8",
         )
         child.expect(pexpect.EOF)

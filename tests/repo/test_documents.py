@@ -27,7 +27,7 @@ def test_the_readme_prints_what_it_shows(pytester: pytest.Pytester) -> None:
     readme = (ROOT / "README.md").read_text()
     code, output = re.findall(r"```(?:python)?\n(.*?)```", readme, re.DOTALL)[:2]
     (pytester.path / "test_words.py").write_text(code)
-    result = pytester.runpytest_subprocess("--optbench", timeout=120)
+    result = pytester.runpytest_subprocess("--optbench", timeout=500)
     assert result.ret == 1
 
     printed = {shape(line) for line in result.outlines}
@@ -50,7 +50,7 @@ def test_the_tutorial_prints_what_it_shows(
         elif block.startswith("$ pytest "):
             command, *output = block.strip().splitlines()
             arguments = command.split()[2:]
-            result = pytester.runpytest_subprocess(*arguments, timeout=120)
+            result = pytester.runpytest_subprocess(*arguments, timeout=500)
             printed = {shape(line) for line in result.outlines}
             assert [line for line in output if shape(line) not in printed] == [], command
             compared += 1

@@ -48,10 +48,10 @@ def test_ctrl_c_and_kill(repo: Repo, own_temporary_folder: Path, number: signal.
         children = running.children(recursive=True)
         process.send_signal(number)
         process.stdout.read()
-        code = process.wait(60)
+        code = process.wait(240)
     assert code == (pytest.ExitCode.INTERRUPTED if number == signal.SIGINT else -number)
     assert len(children) >= 2
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=120)
     assert alive == []
     assert list(own_temporary_folder.glob("optbench-*")) == []
     after = repo.state()

@@ -88,7 +88,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and s
 git = Repository.of(Path(sys.argv[1]))
 with terminable(), worktree(git, git.head()) as tree:
     print(tree, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -110,7 +110,7 @@ def test_it_is_gone_after_a_signal(repo: Repo, own_temporary_folder: Path, numbe
     with process:
         assert tree.exists()
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(120) == -number
     assert str(tree) not in repo.git("worktree", "list")
     assert leftovers(own_temporary_folder) == []
 
@@ -135,12 +135,12 @@ def test_what_a_killed_owner_left_is_pruned_and_a_living_owner_is_left_alone(
     living, used = start_owner(repo)
     with killed, living:
         killed.kill()
-        killed.wait(30)
+        killed.wait(120)
         assert prune(Repository.of(repo.root)) == [stale]
         assert not stale.parent.exists()
         assert used.exists()
         living.terminate()
-        living.wait(30)
+        living.wait(120)
     assert leftovers(own_temporary_folder) == []
 
 

@@ -21,7 +21,7 @@ pytestmark = [
     # Ray itself leaves sockets and files to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
-    pytest.mark.timeout(280),
+    pytest.mark.timeout(560),
 ]
 
 

@@ -94,7 +94,11 @@ def rule_sets(draw: st.DrawFn) -> RuleSet:
     return rules
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(rules=rule_sets(), workers=st.integers(1, 3), cached=st.booleans())
 def test_random_graphs_are_judged_alike_in_all_modes(
     tmp_path_factory: pytest.TempPathFactory,
