@@ -92,8 +92,8 @@ def companions(doc: Doc) -> list[Interval]:
     found = (
         interval("Paired t test", tests.get("paired_t")),
         interval("Distribution-free", free),
-        interval("Total time of all trials", doc["total_time"]),
-        interval("Baseline against itself, 99 %", doc["control"]),
+        interval("Total time", doc["total_time"]),
+        interval("Control, 99 %", doc["control"]),
     )
     return [each for each in found if each is not None]
 

@@ -1,6 +1,6 @@
 """Charts inside the HTML report: a decision document becomes inline SVG that fits every width.
 
-    series (numbers) -> one chart per file -> svg (elements)          html.py puts them into the page
+    series (numbers) -> one chart per file -> labels (which fit) -> svg (elements)   html.py puts them into the page
 
 Horizontal positions are percentages and vertical ones pixels, so a chart is as wide as its column while text
 and marks keep their size, without any script. Colours come from the page's classes and follow its scheme;

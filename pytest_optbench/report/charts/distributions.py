@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 
 from .. import series
+from ..escape import plain, shorten
 from ..figures import Doc, is_unpaired
 from ..scale import Axis, ticks
 from ..units import percent, seconds
 from . import svg
+from .labels import Label, evenly, shown_from, shown_until, text_width, texts
 from .svg import Chart, Key
 
 LOGARITHMIC = 8.0
@@ -21,6 +23,9 @@ MIDDLE = 70
 SLOT = 1.6
 """Percent of the width two dots must be apart to lie at the same height."""
 
+
+NAMED = (260, 300, 460)
+"""Widths in pixels of the chart from which more of an arm's name is shown."""
 
 MOST = 120
 """Dots drawn for one arm; of more values an even selection."""
@@ -72,11 +77,11 @@ class _Scale:
             values = logarithmic_ticks(self.axis.low, self.axis.high)
         else:
             values = ticks(self.axis.low, self.axis.high, 4)
-        for value in values:
-            at = self.at(value)
-            yield svg.line(at, TOP, at, bottom, "grid")
-            if 4 < at < 96:
-                yield svg.text(at, bottom + 18, svg.short_seconds(value), anchor="middle")
+            if len(values) < 2:
+                values = ticks(self.axis.low, self.axis.high, 8)
+        labels = [Label(self.at(value), svg.short_seconds(value)) for value in values]
+        yield from (svg.line(label.at, TOP, label.at, bottom, "grid") for label in labels)
+        yield from texts(evenly(labels), bottom + 18)
 
 
 def logarithmic_ticks(low: float, high: float) -> list[float]:
@@ -94,10 +99,8 @@ def logarithmic_ticks(low: float, high: float) -> list[float]:
 def _arm(arm: str, name: str, times: Sequence[float], scale: _Scale, top: float) -> Iterator[str]:
     low, median, high = series.quartiles(list(times))
     spread = percent((high - low) / median) if median else ""
-    yield svg.text(
-        0.6, top + 18, arm.capitalize() if name == arm else f"{arm.capitalize()}: {name}", "strong"
-    )
-    yield svg.text(0.6, top + 34, f"median {seconds(median)}, middle half within {spread}")
+    yield from _name(arm.capitalize() if name == arm else f"{arm.capitalize()}: {name}", top + 18)
+    yield svg.text(0.6, top + 34, f"median {seconds(median)}, half within {spread}")
     middle = top + MIDDLE
     yield svg.line(scale.at(min(times)), middle, scale.at(max(times)), middle, "whisker")
     yield svg.rect(scale.at(low), middle - 17, max(scale.at(high) - scale.at(low), 0.3), 34, f"half {arm}")
@@ -105,6 +108,19 @@ def _arm(arm: str, name: str, times: Sequence[float], scale: _Scale, top: float)
     places = _stacked([scale.at(value) for value in _thinned(times)])
     dots = svg.dots([(at, middle + 6 * level) for at, level in places], f"{arm} dense")
     yield svg.stretched(TOP + ROW * 2, [dots])
+
+
+def _name(words: str, y: float) -> Iterator[str]:
+    """Yield the name of an arm, whole as long as the chart has room for it and cut where it has not."""
+    words = plain(words)
+    least = ""
+    for width, wider in zip(NAMED, (*NAMED[1:], None), strict=True):
+        cut = shorten(words, int(width / text_width("0", True)))
+        if cut == words or wider is None:
+            yield svg.text(0.6, y, cut, f"strong {least}".strip())
+            return
+        yield svg.text(0.6, y, cut, f"strong {least} {shown_until(wider)}")
+        least = shown_from(wider)
 
 
 def _thinned(times: Sequence[float]) -> list[float]:

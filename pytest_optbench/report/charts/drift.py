@@ -9,6 +9,7 @@ from ..figures import Doc
 from ..scale import Axis, ticks
 from ..units import percent
 from . import panel, svg
+from .labels import Label, evenly, texts
 from .svg import Chart, Key
 
 
@@ -34,11 +35,9 @@ def drift_chart(doc: Doc) -> Chart | None:
         body += _trace(arm, runs, clock, values, x, y)
     timed = runs[0].started_s is not None
     below = [
-        svg.text(
-            x.at(value), y.start + 18, svg.short_seconds(value) if timed else f"{value:g}", anchor="middle"
-        )
+        Label(x.at(value), svg.short_seconds(value) if timed else f"{value:g}")
         for value in ticks(0.0, x.high, 5)
-        if x.at(value) < 97 and (timed or float(value).is_integer())
+        if timed or float(value).is_integer()
     ]
     legend = [
         Key("mark baseline", "baseline, ran first"),
@@ -46,9 +45,9 @@ def drift_chart(doc: Doc) -> Chart | None:
         Key("mark optimized", "optimized, ran first"),
         Key("mark optimized hollow", "optimized, ran second"),
     ]
-    caption = "time since the first pair started" if timed else "pair of trials, in the order they ran"
+    caption = "time since the first pair started" if timed else "pairs in the order they ran"
     label = f"Time of each trial against the median of its arm, over {len(runs)} pairs in the order they ran."
-    return panel.frame(label, y, body, below, legend, caption)
+    return panel.frame(label, y, body, texts(evenly(below), y.start + 18), legend, caption)
 
 
 def _clock(runs: list[series.Run]) -> list[float]:

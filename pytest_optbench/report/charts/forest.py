@@ -14,14 +14,15 @@ from ..figures import Doc, gain, part, target
 from ..scale import Axis
 from ..units import percent, time_saved
 from . import svg
+from .labels import Label, fitting
 
 LINEAR: Final = 0.08
 """Log ratio up to which the axis is about linear."""
 
 HEIGHT: Final = 30
+
 TICKS: Final = (1.0, 2.0, 0.5, 10.0, 0.1, 1.1, 0.9, 100.0, 0.01, 1.3, 0.77, 5.0, 0.2, 1000.0, 0.001)
-APART: Final = 13.0
-"""Percent of the width two labels must be apart."""
+"""Ratios that are labelled where there is room, the first of them first."""
 
 
 class Forest:
@@ -37,15 +38,23 @@ class Forest:
         low, high = min(values), max(values)
         room = 0.04 * (high - low)
         self._axis = Axis(low - room, high + room, 0.0, 100.0)
+        held = [ratio for ratio in TICKS if self._axis.holds(_place(ratio))]
+        self._ticks = [Label(self._axis.at(_place(ratio)), f"{ratio:g}x") for ratio in held]
+        self._shown = fitting(self._ticks)
 
     def scale(self) -> str:
         """Return the labels of the axis, as ratios."""
-        words = [svg.text(at, 12, f"{ratio:g}x", "tick", "middle") for ratio, at in self._ticks()]
-        return svg.plot("Axis of ratios baseline time / optimized time", 16, words)
+        return svg.plot("Axis of ratios baseline time / optimized time", 16, self._labels(12, "tick"))
 
     def row(self, doc: Doc) -> str:
         """Return the interval of ``doc`` with its threshold."""
-        parts = [svg.line(at, 0, at, HEIGHT, "zero" if ratio == 1 else "grid") for ratio, at in self._ticks()]
+        parts = [
+            svg.line(
+                label.at, 0, label.at, HEIGHT, f"{'zero' if label.words == '1x' else 'grid'} {shown}".strip()
+            )
+            for label, shown in zip(self._ticks, self._shown, strict=True)
+            if shown is not None
+        ]
         needed = self._axis.at(_place(doc["margin"]))
         parts.append(svg.line(needed, 2, needed, HEIGHT - 2, "threshold"))
         low, estimate, high = (part(doc, "ratio", key) for key in ("ci_low", "estimate", "ci_high"))
@@ -60,17 +69,13 @@ class Forest:
                 parts.append(svg.line(one, middle, two, middle, f"bar {doc['verdict']}"))
                 label += f", interval {percent(time_saved(low))} to {percent(time_saved(high))}"
             parts.append(svg.dot(at, middle, doc["verdict"], 4))
-        parts += [svg.text(at, HEIGHT + 11, f"{ratio:g}x", "small", "middle") for ratio, at in self._ticks()]
+        parts.append(svg.group("small", self._labels(HEIGHT + 11, "tick")))
         return svg.plot(f"{label}. Needed: {target(doc)}.", HEIGHT, parts)
 
-    def _ticks(self) -> Iterator[tuple[float, float]]:
-        taken: list[float] = []
-        for ratio in TICKS:
-            at = self._axis.at(_place(ratio))
-            held = self._axis.holds(_place(ratio)) and 2 < at < 98
-            if held and all(abs(at - other) >= APART for other in taken):
-                taken.append(at)
-                yield ratio, at
+    def _labels(self, y: float, name: str) -> Iterator[str]:
+        for label, shown in zip(self._ticks, self._shown, strict=True):
+            if shown is not None:
+                yield svg.text(label.at, y, label.words, f"{name} {shown}".strip(), "middle")
 
 
 def _place(ratio: float) -> float:

@@ -9,6 +9,7 @@ from ..figures import Doc, target
 from ..scale import Axis, decimals, ticks
 from ..units import both, percent, time_saved
 from . import svg
+from .labels import GAP, WIDTHS, Label, evenly, shown_from, text_width, texts
 from .svg import Chart, Key
 
 TOP = 26
@@ -57,8 +58,7 @@ def _ground(x: Axis, margin: float, bottom: float) -> Iterator[str]:
     digits = decimals([100.0 * value for value in values])
     for value in values:
         yield svg.line(x.at(value), TOP - 6, x.at(value), bottom, "grid")
-        if 3 < x.at(value) < 97:
-            yield svg.text(x.at(value), bottom + 18, percent(value, digits), anchor="middle")
+    yield from texts(evenly([Label(x.at(value), percent(value, digits)) for value in values]), bottom + 18)
     yield svg.line(x.at(0.0), TOP - 6, x.at(0.0), bottom, "zero")
     yield svg.line(at, TOP - 6, at, bottom, "threshold")
     yield svg.text(
@@ -74,7 +74,7 @@ def _row(row: series.Interval, x: Axis, top: float, name: str) -> Iterator[str]:
     if name == "decided":
         yield svg.rect(0, top + 1, 100, ROW - 4, "row")
     yield svg.text(0.6, top + 15, row.name, "strong" if name == "decided" else "")
-    yield svg.text(99.4, top + 15, figures, "strong" if name == "decided" else "", "end")
+    yield from _beside(row.name, figures, top + 15, "strong" if name == "decided" else "")
     left, right = x.at(row.low), x.at(row.high)
     if row.high < x.low or row.low > x.high:
         yield svg.path(left, middle, svg.LEFT if row.high < x.low else svg.RIGHT, name)
@@ -85,3 +85,11 @@ def _row(row: series.Interval, x: Axis, top: float, name: str) -> Iterator[str]:
         if x.holds(value):
             yield svg.line(at, middle - 6, at, middle + 6, f"end {name}")
     yield svg.dot(x.at(row.estimate), middle, name, 5.5 if name == "decided" else 4, tip)
+
+
+def _beside(name: str, figures: str, y: float, kind: str) -> Iterator[str]:
+    """Yield the figures of a row at its end, where there is room for them beside its name."""
+    needed = sum(text_width(words, kind == "strong") for words in (name, figures)) + GAP
+    fits = next((width for width in WIDTHS if width >= needed), None)
+    if fits is not None:
+        yield svg.text(99.4, y, figures, " ".join(filter(None, (kind, shown_from(fits)))), "end")

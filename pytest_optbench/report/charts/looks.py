@@ -9,6 +9,7 @@ from ..figures import Doc
 from ..scale import Axis, span
 from ..units import percent, time_saved
 from . import panel, svg
+from .labels import Label, evenly, texts
 from .svg import Chart, Key
 
 
@@ -30,9 +31,7 @@ def looks_chart(doc: Doc) -> Chart | None:
         name = "decided" if look.stopped else "other"
         if look.seen:
             body += _interval(look.seen, at, y, name, look.pairs)
-        below.append(
-            svg.text(at, y.start + 18, str(look.pairs), "strong" if look.seen else "faint", "middle")
-        )
+        below.append(Label(at, str(look.pairs), "strong" if look.seen else "faint", look.seen is not None))
     if any(look.seen is None for look in looks):
         legend.append(Key("", "looks at the pairs in grey were planned but not needed"))
     legend.insert(0, Key("mark decided", "interval at the look where it stopped"))
@@ -40,7 +39,8 @@ def looks_chart(doc: Doc) -> Chart | None:
         legend.insert(1, Key("mark other", "interval at an earlier look"))
     last = seen[-1]
     label = f"Interval at {len(seen)} looks; at the last one {percent(last.low)} to {percent(last.high)}."
-    return panel.frame(label, y, body, below, legend, "pairs at the look")
+    below = [below[len(seen) - 1], *evenly(below[: len(seen) - 1]), *evenly(below[len(seen) :])]
+    return panel.frame(label, y, body, texts(below, y.start + 18), legend, "pairs at the look")
 
 
 def _interval(seen: series.Interval, at: float, y: Axis, name: str, pairs: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ from ..figures import Doc, gain, gain_interval, target
 from ..scale import Axis, span
 from ..units import both, percent, time_saved
 from . import panel, svg
+from .labels import Label, evenly, texts
 from .svg import Chart, Key
 
 
@@ -48,22 +49,25 @@ def pairs_chart(doc: Doc) -> Chart | None:
         f"Time saved in each of {len(marks)} pairs of trials. Estimate {gain(doc)}, interval "
         f"{gain_interval(doc)}. Needed: {target(doc)}."
     )
-    caption = "pair of trials, in the order they ran"
+    caption = "pairs in the order they ran"
     return panel.frame(label, y, body, below, legend + lined, caption)
 
 
 def _looks(doc: Doc, x: Axis, y: Axis) -> Iterator[str]:
+    names: list[Label] = []
     for number, look in enumerate(series.looks(doc), start=1):
         if look.seen and look.pairs < len(doc["pairs"]):
             at = x.at(float(look.pairs))
             yield svg.line(at, y.end, at, y.start, "look")
-            yield svg.text(at, y.end - 4, f"look {number}", anchor="middle")
+            names.append(Label(at, f"look {number}"))
+    yield from texts(evenly(names), y.end - 4)
 
 
 def _marks(x: Axis, y: Axis, marks: list[series.Mark]) -> Iterator[str]:
     first: list[str] = []
     second: list[str] = []
     others: list[str] = []
+    beyond: dict[bool, list[Label]] = {True: [], False: []}
     for mark in marks:
         at, height = x.at(mark.number - 0.5), y.at(mark.saved)
         tip = f"Pair {mark.number}: {both(mark.ratio)}{', outlier' if mark.outlier else ''}"
@@ -71,9 +75,7 @@ def _marks(x: Axis, y: Axis, marks: list[series.Mark]) -> Iterator[str]:
         if not y.holds(mark.saved):
             above = mark.saved > y.high
             own.append(svg.path(at, height, svg.UP if above else svg.DOWN, "", tip))
-            others.append(
-                svg.text(at, height + (24 if above else -15), percent(mark.saved, 0), "strong", "middle")
-            )
+            beyond[above].append(Label(at, percent(mark.saved, 0), "strong", True))
             continue
         own.append(svg.dot(at, height, tip=tip) if mark.baseline_first else svg.diamond(at, height, tip))
         if mark.outlier:
@@ -81,3 +83,5 @@ def _marks(x: Axis, y: Axis, marks: list[series.Mark]) -> Iterator[str]:
     yield svg.group("first", first)
     yield svg.group("second", second)
     yield from others
+    yield from texts(beyond[True], y.end + 24)
+    yield from texts(beyond[False], y.start - 15)

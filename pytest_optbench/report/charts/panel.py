@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..scale import Axis, decimals, ticks
 from ..units import both, percent, time_saved
 from . import svg
+from .labels import Label, evenly, texts
 from .svg import Chart, Key
 
 TOP, BOTTOM = 16, 252
@@ -23,11 +24,11 @@ def along(count: int) -> Axis:
     return Axis(0.0, float(max(count, 1)), 0.0, 100.0)
 
 
-def grid(y: Axis, about: int = 5) -> tuple[list[str], list[str]]:
+def grid(y: Axis, about: int = 5) -> tuple[list[tuple[float, str]], list[str]]:
     """Return (labels for the gutter, lines for the plot) at round values of time saved."""
     values = ticks(y.low, y.high, about)
     digits = decimals([100.0 * value for value in values])
-    labels = [svg.gutter_text(y.at(value) + 4, percent(value, digits)) for value in values]
+    labels = [(y.at(value) + 4, percent(value, digits)) for value in values]
     return labels, [svg.line(0, y.at(value), 100, y.at(value), "grid") for value in values]
 
 
@@ -61,9 +62,9 @@ def pair_numbers(x: Axis, numbers: Sequence[int], y: float) -> Iterator[str]:
     """Yield the numbers of the pairs below the axis: all of a few, else every fifth (or rounder)."""
     count = len(numbers)
     every = 1 if count <= 10 else 5 * (1 + count // 61)
-    for number in numbers:
-        if number == 1 or number % every == 0:
-            yield svg.text(x.at(number - 0.5), y, str(number), anchor="middle")
+    rounded = [Label(x.at(number - 0.5), str(number)) for number in numbers if number % every == 0]
+    first = [Label(x.at(number - 0.5), str(number)) for number in numbers if number == 1 and every > 1]
+    yield from texts([*evenly(rounded), *first], y)
 
 
 def frame(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +28,10 @@ class Chart:
 
 
 GUTTER: Final = 62
-"""Pixels left of the plot for the labels of a vertical axis."""
+"""Least pixels left of the plot for the labels of a vertical axis."""
+
+DIGIT: Final = 7.7
+"""Pixels of a digit at 12 pixels in the widest font readers are likely to have."""
 
 
 def number(value: float) -> str:
@@ -125,24 +129,24 @@ RIGHT: Final = "M-11-6v12L-1 0z"
 
 
 def plot(label: str, height: float, parts: Iterable[str]) -> str:
-    """Return the SVG that holds ``parts``; ``label`` is what a screen reader says instead."""
+    """Return the SVG that holds ``parts``, in the block whose width decides on its labels (see `labels`).
+
+    ``label`` is what a screen reader says instead.
+    """
     return (
-        f'<svg class="plot" width="100%" height="{number(height)}" role="img" aria-label="{xml(label)}">'
-        f"{''.join(parts)}</svg>"
+        f'<div class="room"><svg class="plot" width="100%" height="{number(height)}" role="img" '
+        f'aria-label="{xml(label)}">{"".join(parts)}</svg></div>'
     )
 
 
-def gutter(height: float, parts: Iterable[str]) -> str:
-    """Return the SVG left of a plot that holds its axis labels; hidden from screen readers."""
-    return (
-        f'<svg class="gutter" width="{GUTTER}" height="{number(height)}" aria-hidden="true">'
-        f"{''.join(parts)}</svg>"
-    )
-
-
-def gutter_text(y: float, words: str) -> str:
-    """Return a label of the vertical axis, right-aligned beside the plot."""
-    return f'<text x="{GUTTER - 8}" y="{number(y)}" text-anchor="end">{xml(words)}</text>'
+def gutter(height: float, labels: Sequence[tuple[float, str]]) -> str:
+    """Return the SVG left of a plot that holds its axis ``labels`` (y, words); hidden from screen readers."""
+    longest = max((len(words) for _, words in labels), default=0)
+    width = max(GUTTER, 8 + math.ceil(DIGIT * longest))
+    texts = [
+        f'<text x="{width - 8}" y="{number(y)}" text-anchor="end">{xml(words)}</text>' for y, words in labels
+    ]
+    return f'<svg class="gutter" width="{width}" height="{number(height)}" aria-hidden="true">{"".join(texts)}</svg>'
 
 
 def side_by_side(left: str, right: str) -> str:
