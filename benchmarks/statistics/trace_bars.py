@@ -11,7 +11,7 @@ from benchmarks.statistics.sessions import at_looks, run
 from pytest_optbench.core.arrays import FloatArray
 from pytest_optbench.core.distributions import t_critical
 from pytest_optbench.core.estimate import huber
-from pytest_optbench.core.orders import MICRO_PAIRS
+from pytest_optbench.core.orders import INLINE
 from pytest_optbench.core.sequential import Schedule, schedule
 
 QUIET_WIDTH = 5.0
@@ -29,8 +29,8 @@ def on_trace(slots: FloatArray, replications: int, seed: int, k: int = 20) -> li
         t = trace.micro_trials(stretch, order, micro, rng)
         # 4 are far fewer than the harness uses for work this short
         rows += _trace_rates(t, plan, f"{micro} micro-pairs", "1" if micro == k else "-")
-    stretch = trace.windows(slots, trace.pilot_slots(plan.looks[-1], MICRO_PAIRS[1]), replications, rng)
-    t, chosen = trace.piloted_trials(stretch, order, MICRO_PAIRS[1], rng)
+    stretch = trace.windows(slots, trace.pilot_slots(plan.looks[-1], INLINE.most), replications, rng)
+    t, chosen = trace.piloted_trials(stretch, order, INLINE.most, rng)
     rows += _trace_rates(
         t, plan, f"micro-pairs by pilot ({chosen.min()}-{chosen.max()}, mean {chosen.mean():.0f})", "1"
     )

@@ -7,13 +7,31 @@ random order is not, and the balance lets the order effect be estimated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_optbench.core.arrays import IntArray
 
-MICRO_PAIRS = (4, 40)
-"""Fewest and most micro-pairs of a trial whose runs are short."""
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the micro-pairs of one trial may cost: about ``seconds``, of which there are ``fewest`` to ``most``.
+
+    From ``single_s`` seconds on there is one micro-pair: what takes that long averages the interruptions itself.
+    """
+
+    seconds: float
+    most: int
+    single_s: float
+    fewest: int = 4
+
+
+INLINE = Budget(seconds=2.0, most=40, single_s=1.0)
+"""A trial inside one process: up to a second of each order."""
+
+PROCESSES = Budget(seconds=0.25, most=60, single_s=1.0)
+"""A trial of two fresh processes: short, because what differs from process to process only more trials can average."""
 
 
 def plan_orders(looks: Sequence[int], seed: int) -> IntArray:
@@ -49,14 +67,14 @@ def micro_orders(k: int, rng: np.random.Generator) -> IntArray:
     return orders
 
 
-def micro_pairs(pair_seconds: float, budget_seconds: float = 1.0) -> int:
-    """Return how many micro-pairs a trial has: as many of each order as fill `budget_seconds`, in all 1 or 4..40.
+def micro_pairs(round_seconds: float, longest_seconds: float, budget: Budget) -> int:
+    """Return how many micro-pairs a trial has under ``budget``: 1, or an even number (both orders equally often).
 
-    pair_seconds is the time of one baseline run plus one optimized run.
+    ``round_seconds`` is what one micro-pair costs, one run of each arm; ``longest_seconds`` is what is held against
+    ``budget.single_s``.
     """
-    if pair_seconds >= budget_seconds:
+    if longest_seconds >= budget.single_s:
         return 1
-    fewest, most = MICRO_PAIRS
-    if pair_seconds <= budget_seconds / most:
-        return most
-    return max(fewest, min(2 * round(budget_seconds / pair_seconds), most))
+    if round_seconds * budget.most <= budget.seconds:
+        return budget.most
+    return max(budget.fewest, min(2 * round(budget.seconds / round_seconds / 2), budget.most))

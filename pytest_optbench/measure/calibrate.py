@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..core.findings import Finding
-from ..core.orders import MICRO_PAIRS, micro_pairs
+from ..core.orders import INLINE, micro_pairs
 from .arm import Reading
 from .clock import Clock, resolution_s
 
@@ -108,9 +108,10 @@ def rounds_per_trial(costs: Sequence[float], trial_budget_s: float = math.inf) -
     when a trial would exceed ``trial_budget_s``: somewhat coarser trials serve better than a time limit that
     comes before the verdict.
     """
-    wanted = micro_pairs(costs[0] + max(costs[1:], default=costs[0]), TRIAL_S)
+    pair_s = costs[0] + max(costs[1:], default=costs[0])
+    wanted = micro_pairs(pair_s, pair_s, INLINE)
     affordable = 2 * math.floor(min(trial_budget_s / max(sum(costs), 1e-9), 2 * wanted) / 2)
-    return min(wanted, max(affordable, MICRO_PAIRS[0]))
+    return min(wanted, max(affordable, INLINE.fewest))
 
 
 def needed_loops(

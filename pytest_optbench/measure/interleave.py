@@ -19,7 +19,7 @@ import numpy as np
 
 from ..core.equivalence import Equivalence
 from ..core.findings import Finding, Level
-from ..core.orders import micro_orders
+from ..core.orders import PROCESSES, micro_orders, micro_pairs
 from ..core.pairs import Trial
 from .arm import Reading
 from .arrival import STARTED
@@ -34,10 +34,6 @@ from .schedule import Plan, draw_plan, order_in
 MIN_RUN_S: Final = 1e-3
 """Shorter than the slice of a process that shares the CPU, so that most runs are whole."""
 MAX_RUN_S: Final = 0.05
-BUDGET_S: Final = 0.25
-LONG_CALL_S: Final = 1.0
-MICRO_PAIRS: Final = (4, 60)
-"""Fewest and most micro-pairs of a benchmark in one pair, unless one call takes `LONG_CALL_S`: then one."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,6 @@ class Settled:
     plan: Plan
     findings: tuple[Finding, ...]
     control_labels: tuple[int, ...]
-
-
-def micro_pairs(costs: Sequence[float]) -> int:
-    """Return how many micro-pairs fill `BUDGET_S` when one run of each lane costs ``costs`` seconds."""
-    if max(costs) >= LONG_CALL_S:
-        return 1
-    fewest, most = MICRO_PAIRS
-    return max(fewest, min(most, 2 * round(BUDGET_S / max(sum(costs), 1e-9) / 2)))
 
 
 class Ended(Exception):
@@ -172,10 +160,12 @@ class Interleaver:
             if not once:
                 found = calibrate(arms, SYSTEM_CLOCK, min_run_s=MIN_RUN_S, max_run_s=MAX_RUN_S)
                 loops, findings = found.loops, found.findings
-                count = micro_pairs([arm.elapsed_s for arm in arms])
+                costs = [arm.elapsed_s for arm in arms]
+                count = micro_pairs(sum(costs), max(costs), PROCESSES)
             # A seed of its own: benchmarks of one pair must not all run in the same order.
-            plan = draw_plan(self._looks, count, len(arms) - 1, self._seed ^ zlib.crc32(key.encode()))
-            rng = np.random.default_rng([self._seed, zlib.crc32(key.encode())])
+            own = zlib.crc32(key.encode("utf-8", "surrogatepass"))  # a file name need not be UTF-8
+            plan = draw_plan(self._looks, count, len(arms) - 1, self._seed ^ own)
+            rng = np.random.default_rng([self._seed, own])
             labels = micro_orders(max(1, self._looks[-1] // 2), rng)
             self._settled[key] = Settled(loops, count, plan, findings, tuple(map(int, labels)))
         return self._settled[key]

@@ -14,7 +14,6 @@ import pytest
 from suites import driver, lane, scripted
 
 from pytest_optbench.measure.errors import MeasureError
-from pytest_optbench.measure.interleave import micro_pairs
 from pytest_optbench.measure.lanes import Lane, PairResult
 from pytest_optbench.measure.process import ProcessPairs
 
@@ -374,15 +373,6 @@ def test_lanes_need_different_names(tmp_path: Path) -> None:
     """Two lanes of one name are refused."""
     with pytest.raises(ValueError, match="lanes need different names, received"):
         ProcessPairs([lane(tmp_path, "a"), lane(tmp_path, "a")], looks=(4,), seed=5)
-
-
-@pytest.mark.parametrize(
-    ("costs", "count"),
-    [([0.005, 0.005], 24), ([0.02, 0.02], 6), ([0.3, 0.3], 4), ([0.2, 1.0], 1), ([1e-9, 1e-9], 60)],
-)
-def test_micro_pairs_fill_a_quarter_of_a_second(costs: list[float], count: int) -> None:
-    """Short runs are interleaved often, longer ones at least four times, calls of a second once."""
-    assert micro_pairs(costs) == count
 
 
 DRIVE = """

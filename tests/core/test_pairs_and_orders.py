@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_optbench.core.document import trial_document
-from pytest_optbench.core.orders import micro_orders, micro_pairs, plan_orders
+from pytest_optbench.core.orders import INLINE, PROCESSES, micro_orders, micro_pairs, plan_orders
 from pytest_optbench.core.pairs import Pairs, Trial, adjacent_control, control_log_ratios, trial_log_ratio
 
 seconds = st.floats(1e-7, 1e3)
@@ -185,8 +185,37 @@ def test_micro_orders_need_a_pair():
 
 
 @pytest.mark.parametrize(
-    ("pair_seconds", "k"), [(2.0, 1), (1.0, 1), (0.9, 4), (0.1, 20), (0.05, 40), (1e-6, 40)]
+    ("pair_seconds", "k"), [(2.0, 1), (1.0, 1), (0.9, 4), (0.1, 20), (0.05, 40), (1e-6, 40), (0.0, 40)]
 )
-def test_micro_pairs(pair_seconds, k):
-    """A trial lasts about a second: one pair of slow runs, up to forty of fast ones."""
-    assert micro_pairs(pair_seconds) == k
+def test_micro_pairs_inline(pair_seconds, k):
+    """A trial takes about a second for each order: one pair of slow runs, up to forty of fast ones."""
+    assert micro_pairs(pair_seconds, pair_seconds, INLINE) == k
+
+
+@pytest.mark.parametrize(
+    ("costs", "k"),
+    [
+        ([0.005, 0.005], 24),
+        ([0.02, 0.02], 6),
+        ([0.3, 0.3], 4),
+        ([0.2, 1.0], 1),
+        ([0.9, 0.9], 4),
+        ([0.0, 0.0], 60),
+    ],
+)
+def test_micro_pairs_of_processes(costs, k):
+    """Short runs fill a quarter of a second, longer ones are interleaved four times, calls of a second run once."""
+    assert micro_pairs(sum(costs), max(costs), PROCESSES) == k
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.sampled_from([INLINE, PROCESSES]))
+def test_micro_pairs_keep_to_their_budget(round_seconds, longest_seconds, budget):
+    """The count is one or even, within its bounds, and no further from the budget than one pair of orders."""
+    k = micro_pairs(round_seconds, longest_seconds, budget)
+    if longest_seconds >= budget.single_s:
+        assert k == 1
+        return
+    assert k % 2 == 0
+    assert budget.fewest <= k <= budget.most
+    if budget.fewest < k < budget.most:
+        assert abs(k * round_seconds - budget.seconds) <= round_seconds * (1 + 1e-9)
