@@ -61,8 +61,9 @@ class ChildSession:
             return
         self._wanted = frozenset(wanted)
         files = dict.fromkeys(_file(session.config.rootpath, each) for each in wanted)
-        if all(file.exists() for file in files):
-            session.config.args = [str(file) for file in files]
+        arguments = [_argument(file, session.config.invocation_params.dir) for file in files]
+        if all(file.exists() for file in files) and None not in arguments:
+            session.config.args = [word for word in arguments if word is not None]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
@@ -142,6 +143,15 @@ class ChildSession:
 
 def _file(root: Path, node_id: str) -> Path:
     return root / node_id.partition("::")[0]
+
+
+def _argument(file: Path, folder: Path) -> str | None:
+    """Return how pytest, started in ``folder``, can be told to collect ``file``; None when it cannot.
+
+    In an argument ``[`` begins the parameters of a test and ``::`` its name, also where they stand in a path.
+    """
+    words = (str(file), os.path.relpath(file, folder))
+    return next((word for word in words if "[" not in word and "::" not in word), None)
 
 
 def _told(report: pytest.TestReport) -> str:

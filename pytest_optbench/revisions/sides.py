@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from .reroot import OTHER_TREE, ROOT, TREE, import_roots, is_environment
 BASELINE: Final = "baseline"
 OPTIMIZED: Final = "optimized"
 PLUGIN: Final = "pytest_optbench.revisions.child"
+
+# --ignore=/path, --override-ini=key=/path, and the key=/path after -o: what stands before the path.
+_OPTION: Final = re.compile(r"(?:-.*?|\w+)=(?=/)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -75,18 +79,15 @@ class Side:
         if not folder.is_relative_to(self.tree):
             folder = self.place(invocation.rootdir, invocation)
         folder.mkdir(parents=True, exist_ok=True)
-        configuration = invocation.configuration
-        rootdir = self.place(invocation.rootdir, invocation)
-        where = ["--rootdir", str(rootdir)]
-        if configuration is None:  # nor one of the base, which need not be where this tree has none
-            where += ["-c", os.devnull, "--confcutdir", str(rootdir)]
-        elif (
-            own := self.place(configuration, invocation)
-        ).exists():  # else the base has another one of its own
-            where += ["-c", str(own)]
+        first = ["-p", PLUGIN]
+        if invocation.configuration is None:  # what pytest does itself there, were it not given an empty one
+            first += ["--confcutdir", str(self.place(invocation.rootdir, invocation))]
+        words = [self._argument(word, invocation) for word in arguments]
+        options = words.index("--") if "--" in words else len(words)
+        words[options:options] = self._where(invocation)  # the last ones win: how they were given is settled
         return Lane(
             name=self.name,
-            arguments=("-p", PLUGIN, *where, *(self._argument(word, invocation) for word in arguments)),
+            arguments=(*first, *words),
             cwd=folder,
             environment=self.environment(invocation),
             interpreter=interpreter(),
@@ -94,17 +95,29 @@ class Side:
             names=tuple(sorted({name.partition(".")[0] for name in names})),
         )
 
+    def _where(self, invocation: Invocation) -> list[str]:
+        """Return the options that name the root and the configuration the parent's pytest has found."""
+        # pytest expands variables in --rootdir, once: the value of this one may hold a dollar sign, a path here not.
+        where = ["--rootdir", f"${{{ROOT}}}"]
+        if (
+            invocation.configuration is None
+        ):  # nor one of the base, which need not be where this tree has none
+            return [*where, "-c", os.devnull]
+        own = self.place(invocation.configuration, invocation)
+        return [*where, "-c", str(own)] if own.exists() else where  # else the base has another one of its own
+
     def _argument(self, word: str, invocation: Invocation) -> str:
         """Return an argument with a path of the working tree turned to this side's tree."""
-        head, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
-        path, colons, rest = value.partition("::")
+        option = _OPTION.match(word)
+        head = option[0] if option else ""
+        path, colons, rest = word[len(head) :].partition("::")
         if not Path(path).is_absolute():
             return word
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(invocation.top):
             return word
         place = self.place(real, invocation)  # through no link either: node ids start at a root without one
-        return f"{head}{equals}{place}{colons}{rest}"
+        return f"{head}{place}{colons}{rest}"
 
 
 @dataclass(frozen=True)

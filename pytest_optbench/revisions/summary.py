@@ -79,7 +79,7 @@ def write(folder: Path, found: Mapping[str, Any]) -> None:
     """Write ``summary.json`` and ``summary.md`` to the report folder; raises StoreError."""
     with folder_lock(folder):
         replace(folder, JSON_NAME, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-        replace(folder, MARKDOWN_NAME, markdown(found).encode())
+        replace(folder, MARKDOWN_NAME, markdown(found).encode("utf-8", "backslashreplace"))
 
 
 def markdown(found: Mapping[str, Any]) -> str:

@@ -46,13 +46,16 @@ def test_paths_of_the_working_tree_are_turned(
         f"{repo.root}/tests/test_speed.py::test_speed",
         f"--ignore={repo.root}/x",
         f"--basetemp={tmp_path}",
-        "-q",
+        "-o",
+        f"cache_dir={repo.root}/a=b",
     )
     lane = base.lane(asked, {"pkg", "ns.part"}, asked.arguments)
-    assert lane.arguments[-4:] == (
-        f"{base.tree}/tests/test_speed.py::test_speed", f"--ignore={base.tree}/x", f"--basetemp={tmp_path}", "-q",
+    assert lane.arguments[2:-4] == (
+        f"{base.tree}/tests/test_speed.py::test_speed", f"--ignore={base.tree}/x", f"--basetemp={tmp_path}",
+        "-o", f"cache_dir={base.tree}/a=b",
     )  # fmt: skip
-    assert lane.arguments[2:6] == ("--rootdir", str(base.tree), "-c", f"{base.tree}/pyproject.toml")
+    assert lane.arguments[-4:] == ("--rootdir", "${OPTBENCH_ROOT}", "-c", f"{base.tree}/pyproject.toml")
+    assert lane.environment["OPTBENCH_ROOT"] == str(base.tree)
     assert lane.cwd == base.tree
     assert lane.names == ("ns", "pkg")
     assert lane.environment["PYTHONPATH"].split(os.pathsep) == [
@@ -61,12 +64,21 @@ def test_paths_of_the_working_tree_are_turned(
     assert lane.environment["PYTEST_ADDOPTS"] == f"--ignore={base.tree}/docs -k 'a or b'"
 
 
+def test_root_and_configuration_as_found_win_over_how_they_were_given(repo: Repo, base: Side) -> None:
+    """However the command line spelled them, and before words that can only be paths."""
+    asked = invocation(repo, f"-c{repo.root}/pyproject.toml", "--rootdir=$HOME/else", "--", "-test.py")
+    assert base.lane(asked, set(), asked.arguments).arguments[2:] == (
+        f"-c{repo.root}/pyproject.toml", "--rootdir=$HOME/else",
+        "--rootdir", "${OPTBENCH_ROOT}", "-c", f"{base.tree}/pyproject.toml", "--", "-test.py",
+    )  # fmt: skip
+
+
 def test_a_path_through_a_link_is_the_path_itself(repo: Repo, base: Side, tmp_path: Path) -> None:
     """Named through a link to the repository, a test is the same test on both sides, under the same id."""
     (tmp_path / "link").symlink_to(repo.root)
     asked = invocation(repo, f"{tmp_path}/link/tests/test_speed.py::test_speed")
     for side in (base, Side(OPTIMIZED, repo.root, base.tree)):
-        assert side.lane(asked, set(), asked.arguments).arguments[-1] == (
+        assert side.lane(asked, set(), asked.arguments).arguments[2] == (
             f"{side.tree}/tests/test_speed.py::test_speed"
         )
 
@@ -84,7 +96,9 @@ def test_a_run_from_outside_the_repository_starts_at_the_root(repo: Repo, base: 
     asked = Invocation(repo.root, repo.root, tmp_path, None, (), ())
     lane = base.lane(asked, set(), ())
     assert lane.cwd == base.tree
-    assert lane.arguments[4:6] == ("-c", os.devnull)
+    assert lane.arguments[2:] == (
+        "--confcutdir", str(base.tree), "--rootdir", "${OPTBENCH_ROOT}", "-c", os.devnull,
+    )  # fmt: skip
 
 
 def test_which_of_the_bases_tests_were_asked_for(repo: Repo, base: Side) -> None:
