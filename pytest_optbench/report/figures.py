@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from . import units
 from .units import (
     UNKNOWN,
     both,
@@ -59,10 +60,7 @@ def gain_interval(doc: Doc) -> str:
 
 def saved_interval(doc: Doc) -> str:
     """Return the interval of the time saved: ``74.32 % to 75.63 %``."""
-    low, high = part(doc, "ratio", "ci_low"), part(doc, "ratio", "ci_high")
-    if low is None or high is None:
-        return UNKNOWN
-    return f"{percent(time_saved(low))} to {percent(time_saved(high))}"
+    return units.saved_interval(part(doc, "ratio", "ci_low"), part(doc, "ratio", "ci_high"))
 
 
 def noise_floor(doc: Doc) -> str:

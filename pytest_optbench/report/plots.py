@@ -7,10 +7,12 @@ own background and follows the reader's light or dark scheme.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from . import series
+from .charts.labels import Label, evenly, shown, text_width
 from .escape import plain, shorten, xml
 from .figures import Doc, gain, gain_interval, is_unpaired, measured, part, target
 from .scale import Axis, decimals, span, spread, ticks
@@ -19,8 +21,7 @@ from .units import both, percent, ratio, time_saved
 
 WIDTH: Final = 860
 HEIGHT: Final = 440
-LEFT, RIGHT, TOP, BOTTOM = 84, 640, 100, 340
-LABELS: Final = RIGHT + 62
+TOP, BOTTOM = 100, 340
 LEGEND: Final = HEIGHT - 22
 
 _LIGHT: Final = {
@@ -153,51 +154,96 @@ def _chart(doc: Doc, marks: list[Mark]) -> Iterator[str]:
     needed = [value for value in estimate if value is not None]
     wanted = [margin, 0.0, *(value for value in control if value is not None)]
     y = Axis(*span([mark.saved for mark in marks], needed, wanted), BOTTOM, TOP)
-    x = Axis(0.0, float(len(marks)), LEFT, RIGHT)
+    room = _room(doc, y)
+    x = Axis(0.0, float(len(marks)), room.left, room.right)
 
-    shown = {"ring"} if any(mark.outlier and y.holds(mark.saved) for mark in marks) else set()
-    yield from _grid(y)
+    named = {"ring"} if any(mark.outlier and y.holds(mark.saved) for mark in marks) else set()
+    yield from _grid(y, room)
     for name, (low, high) in (("control", control), ("interval", (estimate[0], estimate[2]))):
         if low is not None and high is not None and min(low, high) <= y.high and max(low, high) >= y.low:
-            yield _band(y, low, high, name)
-            shown.add(name)
+            yield _band(y, room, low, high, name)
+            named.add(name)
     yield from _looks(doc, x, len(marks))
-    yield from _references(doc, y, estimate[1], margin)
+    yield from _references(doc, y, room, estimate[1], margin)
     yield from _marks(x, y, marks, is_unpaired(doc))
     yield from _axes(
         x, marks, "value, old file first" if is_unpaired(doc) else "pair of trials, in the order they ran"
     )
-    yield from _legend(doc, shown)
+    yield from _legend(doc, named)
 
 
-def _grid(y: Axis) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Room:
+    """Pixels from the left: where the plot begins and ends, and where the words on its lines begin."""
+
+    left: float
+    right: float
+    words: float
+
+
+def _scale(y: Axis) -> list[tuple[float, str, str]]:
+    """Return (value, time saved, ratio) at every line of the grid."""
     values = ticks(y.low, y.high)
     digits = decimals([100.0 * value for value in values])
-    for value in values:
+    return [
+        (value, percent(value, digits), ratio(1.0 / (1.0 - value)) if value < 1.0 else "") for value in values
+    ]
+
+
+def _room(doc: Doc, y: Axis) -> _Room:
+    """Return the least room that the labels beside the plot leave it, at most what most decisions have."""
+    scale = _scale(y)
+    figures = (both(doc["margin"]), gain(doc), "no change, above")
+    words = min(702.0, WIDTH - 16 - max(text_width(each) for each in figures))
+    return _Room(
+        max(84.0, 13 + max(text_width(saved) for _, saved, _ in scale)),
+        min(640.0, words - 11 - max(text_width(as_ratio) for _, _, as_ratio in scale)),
+        words,
+    )
+
+
+def _grid(y: Axis, room: _Room) -> Iterator[str]:
+    for value, saved, as_ratio in _scale(y):
         at = y.at(value)
-        yield _line(LEFT, at, RIGHT, at, "grid")
-        yield _text(LEFT - 9, at + 4, percent(value, digits), "muted", 12, anchor="end")
-        if value < 1.0:
-            yield _text(RIGHT + 7, at + 4, ratio(1.0 / (1.0 - value)), "muted", 12)
+        yield _line(room.left, at, room.right, at, "grid")
+        yield _text(room.left - 9, at + 4, saved, "muted", 12, anchor="end")
+        if as_ratio:
+            yield _text(room.right + 7, at + 4, as_ratio, "muted", 12)
     yield _text(24, TOP - 14, "time saved", "muted", 12)
-    yield _text(RIGHT + 7, TOP - 14, "ratio", "muted", 12)
+    yield _text(room.right + 7, TOP - 14, "ratio", "muted", 12)
 
 
-def _band(y: Axis, low: float, high: float, name: str) -> str:
+def _band(y: Axis, room: _Room, low: float, high: float, name: str) -> str:
     top, bottom = y.at(max(low, high)), y.at(min(low, high))
-    box = f'x="{LEFT}" y="{_n(top)}" width="{RIGHT - LEFT}" height="{_n(max(bottom - top, 1.0))}"'
+    box = (
+        f'x="{_n(room.left)}" y="{_n(top)}" width="{_n(room.right - room.left)}" '
+        f'height="{_n(max(bottom - top, 1.0))}"'
+    )
     return f'<rect class="ob-{name}" {box}/>'
 
 
 def _looks(doc: Doc, x: Axis, count: int) -> Iterator[str]:
+    names: list[Label] = []
     for position, look in enumerate(doc["looks"], start=1):
         if 0 < look["n"] < count:
             at = x.at(float(look["n"]))
             yield _line(at, TOP, at, BOTTOM, "axis", dash="2 4")
-            yield _text(at, TOP - 5, f"look {position}", "muted", 11, anchor="middle")
+            names.append(_label(x, at, f"look {position}"))
+    yield from _texts(x, evenly(names), TOP - 5, "muted")
 
 
-def _references(doc: Doc, y: Axis, estimate: float | None, margin: float) -> Iterator[str]:
+def _label(x: Axis, at: float, words: str) -> Label:
+    return Label(100.0 * (at - x.start) / (x.end - x.start), words)
+
+
+def _texts(x: Axis, labels: Sequence[Label], y: float, name: str) -> Iterator[str]:
+    """Yield those of ``labels`` that do not lie on ones before them."""
+    width = x.end - x.start
+    for label in shown(labels, width):
+        yield _text(x.start + label.at / 100.0 * width, y, label.words, name, 11, anchor="middle")
+
+
+def _references(doc: Doc, y: Axis, room: _Room, estimate: float | None, margin: float) -> Iterator[str]:
     """Draw estimate, margin and no change, each named beside the plot; an arrow names one off the axis."""
     lines = [
         (margin, "margin", "7 4", "needed", both(doc["margin"])),
@@ -209,20 +255,23 @@ def _references(doc: Doc, y: Axis, estimate: float | None, margin: float) -> Ite
     places = spread([y.at(line[0]) for line in lines], 36.0, TOP + 4.0, BOTTOM - 12.0)
     for (value, name, dash, word, figure), place in zip(lines, places, strict=True):
         style = "muted" if name == "zero" else f"{name}-text"
-        left = LABELS
+        left = room.words
         if y.holds(value):
             at = y.at(value)
-            yield _line(LEFT, at, RIGHT, at, name, dash=dash, width=2.0 if name == "estimate" else 1.5)
+            yield _line(
+                room.left, at, room.right, at, name, dash=dash, width=2.0 if name == "estimate" else 1.5
+            )
         else:
             tip, base = (place + 1, place - 8) if value < y.low else (place - 9, place)
-            yield f'<path class="ob-{style}" d="M{left} {_n(base)}h10L{left + 5} {_n(tip)}z"/>'
+            yield f'<path class="ob-{style}" d="M{_n(left)} {_n(base)}h10L{_n(left + 5)} {_n(tip)}z"/>'
             left += 15
             word += ", below" if value < y.low else ", above"
         yield _text(left, place, word, style, 12, weight=600)
-        yield _text(LABELS, place + 15, figure, style, 12)
+        yield _text(room.words, place + 15, figure, style, 12)
 
 
 def _marks(x: Axis, y: Axis, marks: list[Mark], unpaired: bool) -> Iterator[str]:
+    beyond: dict[bool, list[Label]] = {True: [], False: []}
     for position, mark in enumerate(marks):
         at, height = x.at(position + 0.5), y.at(mark.saved)
         name = "first" if mark.baseline_first else "second"
@@ -231,7 +280,7 @@ def _marks(x: Axis, y: Axis, marks: list[Mark], unpaired: bool) -> Iterator[str]
             up = mark.saved > y.high
             tip, base = (height + 2, height + 12) if up else (height - 2, height - 12)
             yield f'<path class="ob-{name}" d="M{_n(at - 6)} {_n(base)}h12L{_n(at)} {_n(tip)}z"/>'
-            yield _text(at, base + (14 if up else -6), percent(mark.saved, 0), "text", 11, anchor="middle")
+            beyond[up].append(_label(x, at, percent(mark.saved, 0)))
         elif mark.baseline_first:
             yield f'<circle class="ob-{name}" cx="{_n(at)}" cy="{_n(height)}" r="4.5"/>'
         else:
@@ -239,6 +288,8 @@ def _marks(x: Axis, y: Axis, marks: list[Mark], unpaired: bool) -> Iterator[str]
         if mark.outlier and y.holds(mark.saved):
             yield f'<circle class="ob-ring" cx="{_n(at)}" cy="{_n(height)}" r="9" stroke-width="1.2"/>'
         yield "</g>"
+    yield from _texts(x, beyond[True], y.end + 26, "text")
+    yield from _texts(x, beyond[False], y.start - 18, "text")
 
 
 def _tip(mark: Mark, unpaired: bool) -> str:
@@ -250,12 +301,12 @@ def _tip(mark: Mark, unpaired: bool) -> str:
 
 
 def _axes(x: Axis, marks: list[Mark], words: str) -> Iterator[str]:
-    yield _line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis")
+    yield _line(x.start, BOTTOM, x.end, BOTTOM, "axis")
     every = 1 if len(marks) <= 20 else 5 * (1 + len(marks) // 101)
     for position, mark in enumerate(marks):
         if mark.number == 1 or mark.number % every == 0:
             yield _text(x.at(position + 0.5), BOTTOM + 18, str(mark.number), "muted", 12, anchor="middle")
-    yield _text((LEFT + RIGHT) / 2, BOTTOM + 40, words, "muted", 12, anchor="middle")
+    yield _text((x.start + x.end) / 2, BOTTOM + 40, words, "muted", 12, anchor="middle")
 
 
 def _legend(doc: Doc, shown: Collection[str]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from typing import Final
 from . import figures
 from .escape import console, shorten, width
 from .figures import Doc
-from .units import UNKNOWN, percent, time_saved
 
 HEADERS: Final = ("verdict", "decision", "saved = ratio", "interval", "pairs", "noise", "report")
 TITLE: Final = 1
@@ -85,8 +84,7 @@ def _cells(doc: Doc, folder: Path) -> tuple[str, ...]:
 
 
 def _interval(doc: Doc) -> str:
-    low, high = (time_saved(figures.part(doc, "ratio", key)) for key in ("ci_low", "ci_high"))
-    return UNKNOWN if low is None or high is None else f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    return figures.saved_interval(doc).replace(" %", "", 1)
 
 
 def shown(folder: Path) -> Path:

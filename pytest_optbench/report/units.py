@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..core import wording
@@ -23,10 +24,12 @@ def percent(fraction: float | None, digits: int = 2, sign: bool = False) -> str:
     """Return ``fraction`` in percent: 0.7497 is ``74.97 %``; ``sign`` shows a plus as well.
 
     Digits are added rather than rounding a part up to the whole: 0.99999 is ``99.999 %``, not ``100.00 %``.
+    From ten thousand per cent on there are no decimals.
     """
     if fraction is None:
         return UNKNOWN
     value = 100.0 * fraction
+    digits = digits if abs(value) < 1e4 else 0
     while fraction < 1.0 and digits < 12 and round(value, digits) >= 100.0:
         digits += 1
     text = f"{value:{'+' if sign else ''}.{digits}f}" if abs(value) < 1e7 else f"{value:.3g}"
@@ -54,8 +57,24 @@ def both_interval(low: float | None, high: float | None) -> str:
     """Return an interval of ratios both ways: ``74.32 % to 75.63 % = 3.894x to 4.103x``."""
     if low is None or high is None:
         return UNKNOWN
-    saved = f"{percent(time_saved(low))} to {percent(time_saved(high))}"
-    return f"{saved} = {ratio(low)} to {ratio(high)}"
+    return f"{saved_interval(low, high)} = {_apart(low, high, range(4, 9), lambda *each: f'{_significant(*each)}x')}"
+
+
+def saved_interval(low: float | None, high: float | None) -> str:
+    """Return an interval of ratios as time saved: ``74.32 % to 75.63 %``."""
+    one, other = time_saved(low), time_saved(high)
+    return UNKNOWN if one is None or other is None else percents(one, other)
+
+
+def percents(low: float, high: float) -> str:
+    """Return two fractions as ``74.32 % to 75.63 %``."""
+    return _apart(low, high, range(2, 7), percent)
+
+
+def _apart(low: float, high: float, digits: range, show: Callable[[float, int], str]) -> str:
+    """Return ``low to high`` with the fewest digits that tell them apart, the fewest of all where none do."""
+    shown = [(show(low, each), show(high, each)) for each in digits]
+    return " to ".join(next((ends for ends in shown if ends[0] != ends[1]), shown[0]))
 
 
 def seconds(value: float | None) -> str:
@@ -111,12 +130,12 @@ def shortened(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
-def _significant(value: float) -> str:
-    """Return ``value`` with four significant digits, at least three decimals below 10, never an exponent."""
+def _significant(value: float, figures: int = 4) -> str:
+    """Return ``value`` with that many significant digits, at least three decimals below 10, never an exponent."""
     if value == 0 or not 1e-9 < abs(value) < 1e12:
-        return f"{value:.4g}"
-    decimals = 3 - math.floor(math.log10(abs(value)))
-    if round(abs(value), decimals) >= 10.0 ** (4 - decimals):  # 9.9999 rounds up to 10.000
+        return f"{value:.{figures}g}"
+    decimals = figures - 1 - math.floor(math.log10(abs(value)))
+    if round(abs(value), decimals) >= 10.0 ** (figures - decimals):  # 9.9999 rounds up to 10.000
         decimals -= 1
     return f"{value:.{max(decimals, 0)}f}"
 

@@ -16,7 +16,9 @@ from test_report_html import several
 
 from pytest_optbench.report import templating
 from pytest_optbench.report.charts import labels
+from pytest_optbench.report.figures import Doc
 from pytest_optbench.report.html import html_report
+from pytest_optbench.report.plots import pairs_svg
 
 needs_browser = pytest.mark.skipif(
     browser.program() is None, reason=f"no browser: none of {', '.join(browser.PROGRAMS)} is on the PATH"
@@ -54,6 +56,17 @@ def test_no_text_lies_on_another(chromium: browser.Browser, address: str, slug: 
         assert laid_out["found"] == [], width
         assert laid_out["seen"] > 20
         assert chromium.run("document.documentElement.scrollWidth") <= width, width
+
+
+@needs_browser
+@pytest.mark.parametrize("doc", DOCS, ids=lambda doc: doc["slug"])
+def test_no_text_lies_on_another_in_the_picture(chromium: browser.Browser, tmp_path: Path, doc: Doc) -> None:
+    """In the SVG beside the markdown each text has its own place, inside the picture."""
+    (tmp_path / "pairs.svg").write_text(pairs_svg(doc))
+    chromium.open((tmp_path / "pairs.svg").as_uri())
+    laid_out = chromium.run(f"{LAYOUT}(1280)")
+    assert laid_out["found"] == []
+    assert laid_out["seen"] >= 4
 
 
 @needs_browser

@@ -99,3 +99,19 @@ def test_numbers(value: float | None, text: str) -> None:
 def test_bytes(value: float | None, text: str) -> None:
     """Memory is shown in binary units."""
     assert units.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (1.00001, 1.00003, "0.001 % to 0.003 % = 1.00001x to 1.00003x"),
+        (395.4, 398.6, "99.747 % to 99.749 % = 395.4x to 398.6x"),
+        (1.05, 1.05, "4.76 % to 4.76 % = 1.050x to 1.050x"),
+        (1.0, 1.0 + 1e-12, "0.00 % to 0.00 % = 1.000x to 1.000x"),
+        (0.0002341, 0.0002361, "-427068 % to -423449 % = 0.0002341x to 0.0002361x"),
+        (None, 1.0, "n/a"),
+    ],
+)
+def test_the_ends_of_an_interval_can_be_told_apart(low: float | None, high: float, text: str) -> None:
+    """Ends that differ are shown with more digits rather than alike, up to six; a huge loss has no decimals."""
+    assert units.both_interval(low, high) == text

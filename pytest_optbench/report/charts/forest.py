@@ -12,7 +12,7 @@ from typing import Final
 
 from ..figures import Doc, gain, part, target
 from ..scale import Axis
-from ..units import percent, time_saved
+from ..units import saved_interval
 from . import svg
 from .labels import Label, fitting
 
@@ -67,7 +67,7 @@ class Forest:
             if low and high:
                 one, two = self._axis.at(_place(low)), self._axis.at(_place(high))
                 parts.append(svg.line(one, middle, two, middle, f"bar {doc['verdict']}"))
-                label += f", interval {percent(time_saved(low))} to {percent(time_saved(high))}"
+                label += f", interval {saved_interval(low, high)}"
             parts.append(svg.dot(at, middle, doc["verdict"], 4))
         parts.append(svg.group("small", self._labels(HEIGHT + 11, "tick")))
         return svg.plot(f"{label}. Needed: {target(doc)}.", HEIGHT, parts)

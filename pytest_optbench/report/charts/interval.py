@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import series
 from ..figures import Doc, target
 from ..scale import Axis, decimals, ticks
-from ..units import both, percent, time_saved
+from ..units import both, percent, percents, time_saved
 from . import svg
 from .labels import GAP, WIDTHS, Label, evenly, shown_from, text_width, texts
 from .svg import Chart, Key
@@ -35,7 +35,7 @@ def interval_chart(doc: Doc) -> Chart | None:
         Key("line zero", "no change: 0 % = 1x"),
         Key("band enough", "where the whole interval must lie"),
     ]
-    ends = f"{percent(decided.low)} to {percent(decided.high)}"
+    ends = percents(decided.low, decided.high)
     label = f"Interval of time saved against the threshold: {ends}. Needed: {target(doc)}."
     return Chart(svg.plot(label, bottom + 46, parts), legend)
 
@@ -70,7 +70,7 @@ def _ground(x: Axis, margin: float, bottom: float) -> Iterator[str]:
 
 def _row(row: series.Interval, x: Axis, top: float, name: str) -> Iterator[str]:
     middle = top + 30
-    figures = f"{percent(row.low)} to {percent(row.high)}"
+    figures = percents(row.low, row.high)
     if name == "decided":
         yield svg.rect(0, top + 1, 100, ROW - 4, "row")
     yield svg.text(0.6, top + 15, row.name, "strong" if name == "decided" else "")

@@ -68,6 +68,15 @@ def fitting(labels: Sequence[Label]) -> list[str | None]:
     return found
 
 
+def shown(labels: Sequence[Label], width: float) -> list[Label]:
+    """Return those of ``labels`` that are shown in a chart ``width`` pixels wide."""
+    return [
+        label
+        for label, kind in zip(labels, fitting(labels), strict=True)
+        if kind is not None and int(kind.removeprefix("from-") or WIDTHS[0]) <= width
+    ]
+
+
 def texts(labels: Sequence[Label], y: float) -> Iterator[str]:
     """Yield ``labels`` as text whose baseline is at ``y``."""
     for label, shown in zip(labels, fitting(labels), strict=True):

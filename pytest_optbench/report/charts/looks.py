@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .. import series
 from ..figures import Doc
 from ..scale import Axis, span
-from ..units import percent, time_saved
+from ..units import percent, percents, time_saved
 from . import panel, svg
 from .labels import Label, evenly, texts
 from .svg import Chart, Key
@@ -38,13 +38,13 @@ def looks_chart(doc: Doc) -> Chart | None:
     if any(not look.stopped and look.seen for look in looks):
         legend.insert(1, Key("mark other", "interval at an earlier look"))
     last = seen[-1]
-    label = f"Interval at {len(seen)} looks; at the last one {percent(last.low)} to {percent(last.high)}."
+    label = f"Interval at {len(seen)} looks; at the last one {percents(last.low, last.high)}."
     below = [below[len(seen) - 1], *evenly(below[: len(seen) - 1]), *evenly(below[len(seen) :])]
     return panel.frame(label, y, body, texts(below, y.start + 18), legend, "pairs at the look")
 
 
 def _interval(seen: series.Interval, at: float, y: Axis, name: str, pairs: int) -> Iterator[str]:
-    tip = f"{pairs} pairs: {percent(seen.estimate)}, {percent(seen.low)} to {percent(seen.high)}"
+    tip = f"{pairs} pairs: {percent(seen.estimate)}, {percents(seen.low, seen.high)}"
     yield svg.line(at, y.at(seen.high), at, y.at(seen.low), f"bar {name}")
     for value in (seen.low, seen.high):
         yield svg.path(at, y.at(value), "M-7 0h14", f"end {name}")
