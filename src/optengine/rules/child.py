@@ -1,31 +1,40 @@
 """One child forked from this process: started, talked to, ended, and its end explained.
 
-Only a process with a single thread may be forked: a lock that another thread holds stays locked in the child for ever.
+A lock that another thread holds stays locked in the child for ever, so a process with other threads of Python is not
+forked. Threads that Python knows nothing of belong to libraries such as numpy's BLAS; these expect a fork, but none can
+vouch for all: such a child says that it began, ``beside_threads`` tells of it, and who gives it work sets a limit.
 The child leads a process group of its own and is killed with it when the parent goes away. At a native crash, and at
 the signal that ends it at a rule's limit, it writes where it is into a file that the parent owns.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import faulthandler
+import gc
 import json
 import os
-import pickle
 import select
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from optengine.rules.errors import RuleSetError
 from optengine.rules.scratch import ScratchFile
+from optengine.rules.work import dumps
 
+#: A child that has not begun by then hangs in what libraries do after a fork. It takes a millisecond or some.
+BEGIN_LIMIT_S = 10.0
 _GRACE_S = 2.0
+_BEGUN = b"+"
 _TASKS = Path("/proc/self/task")
 
 
@@ -33,12 +42,23 @@ class CannotFork(RuleSetError):
     """No child can be forked here; the message says why."""
 
 
-def why_not() -> str | None:
-    """Why this process must not be forked; None when it may be."""
+def other_threads() -> tuple[int, int]:
+    """How many threads beside this one run Python, and how many Python knows nothing of.
+
+    Raises:
+        CannotFork: they cannot be counted on this system.
+    """
     if not hasattr(os, "fork") or not _TASKS.is_dir():
-        return "threads of this process cannot be counted on this system"
-    threads = sum(1 for _ in _TASKS.iterdir())
-    return f"this process has {threads} threads" if threads > 1 else None
+        raise CannotFork("threads of this process cannot be counted on this system")
+    collecting = gc.isenabled()
+    gc.disable()  # up to Python 3.11.7 the interpreter hangs when it collects garbage in _current_frames
+    try:
+        known = {*sys._current_frames(), *(thread.ident for thread in threading.enumerate())}
+    finally:
+        if collecting:
+            gc.enable()
+    python = max(len(known) - 1, _thread._count())
+    return python, max(sum(1 for _ in _TASKS.iterdir()) - 1 - python, 0)
 
 
 class Child:
@@ -48,12 +68,14 @@ class Child:
         """Fork.
 
         Raises:
-            CannotFork: this process has threads, or the system gives no process.
+            CannotFork: this process has other threads of Python, the system gives no process, or the child does
+                not begin.
         """
         from optengine.pool import lifeline
 
-        if (why := why_not()) is not None:
-            raise CannotFork(why)
+        python, self.beside_threads = other_threads()
+        if python:
+            raise CannotFork(f"this process has {python} other thread{'s' * (python > 1)} of Python")
         self._buffer = b""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -66,7 +88,7 @@ class Child:
             opened += [self.end, other]
             self._life, tied = socket.socketpair()
             opened += [self._life, tied]
-            self.pid = os.fork()
+            self.pid = _fork()
         except OSError as error:
             for one in opened:
                 one.close()
@@ -82,11 +104,29 @@ class Child:
         self.status: int | None = None
         self.peak_bytes = 0
         self.spoke_nonsense = False
+        try:
+            why = self._why_not_begun()
+        except BaseException:
+            self.close()
+            raise
+        if why is not None:
+            self.close()
+            raise CannotFork(why)
+
+    def _why_not_begun(self) -> str | None:
+        """Wait for the child's first byte; None when it came."""
+        if not self._poll.poll(BEGIN_LIMIT_S * 1000):
+            return f"a forked child did not begin within {BEGIN_LIMIT_S:g} s"
+        try:
+            first = self.end.recv(1)
+        except ConnectionResetError:
+            first = b""
+        return None if first == _BEGUN else f"a forked child ended before it began: {self.why()}"
 
     def send(self, value: object) -> None:
         """Send *value*; a child that is dead is noticed when nothing comes back."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.end.sendall(pickle.dumps(value, 5))
+            self.end.sendall(dumps(value))
 
     def messages(self, seconds: float) -> list[dict[str, Any]] | None:
         """What arrives within *seconds*, empty when nothing does; None when the child is dead."""
@@ -112,9 +152,7 @@ class Child:
         """End it by the signal at which it writes where it is, and return that text."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGABRT)
-        deadline = time.monotonic() + _GRACE_S
-        while not self._reap(os.WNOHANG) and time.monotonic() < deadline:
-            time.sleep(0.005)
+        self._wait_for_its_end()
         text = self.text()
         self.close()
         return text[max(text.find("Current thread"), 0) :]
@@ -128,8 +166,13 @@ class Child:
         return "\n".join(lines[:ours]).strip()
 
     def why(self) -> str:
-        """How it ended."""
-        self._reap(0)
+        """How it ended; one that only hung up is ended."""
+        self._wait_for_its_end()
+        if not self._reap(os.WNOHANG):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._reap(0)
+            return "it was ended: its connection was closed"
         if self.spoke_nonsense:
             return "it was ended: something other than results came over its connection"
         if self.status is None:
@@ -141,9 +184,7 @@ class Child:
         """End it with all it started; *politely* lets it write what it printed first."""
         if politely:
             self.send(None)
-            deadline = time.monotonic() + _GRACE_S
-            while not self._reap(os.WNOHANG) and time.monotonic() < deadline:
-                time.sleep(0.001)
+            self._wait_for_its_end()
         self._life.close()
         if not self._reap(os.WNOHANG):
             with contextlib.suppress(ProcessLookupError):
@@ -151,6 +192,11 @@ class Child:
             self._reap(0)
         self.end.close()
         self.stack.close()
+
+    def _wait_for_its_end(self) -> None:
+        deadline = time.monotonic() + _GRACE_S
+        while not self._reap(os.WNOHANG) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def _reap(self, flags: int) -> bool:
         if self.status is not None:
@@ -169,6 +215,13 @@ class Child:
         return True
 
 
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns beside any thread; those it means were looked for.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        return os.fork()
+
+
 def _be_the_child(
     serve: Callable[[socket.socket], None],
     end: socket.socket,
@@ -184,6 +237,7 @@ def _be_the_child(
         signal.set_wakeup_fd(-1)
         _leave_no_core()
         faulthandler.enable(file=stack, all_threads=True)
+        end.sendall(_BEGUN)
         serve(end)
         status = 0
     except (BrokenPipeError, ConnectionResetError, EOFError):

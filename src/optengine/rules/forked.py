@@ -7,7 +7,8 @@
 
 A fork costs milliseconds and nothing has to be pickled by the rules, so this is cheap enough for rules of a tenth of a
 millisecond. The child stays for the whole run and keeps the shared inputs it built. When it dies, the rule that ran is
-tried once more, alone in a new child, before it is a CRASH; one over its limit is a TIMEOUT at once.
+tried once more, alone in a new child, before it is a CRASH; one over its limit is a TIMEOUT at once. Beside threads of
+libraries it may be the fork that hangs, not the rule: no child judges that, and none gets a rule without a limit.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from optengine.rules.work import write_result
 #: seldom to cost tiny ones anything.
 ASK_S = 0.005
 _NAP_S = 0.5
+#: Shared inputs are handed over by a child that says something at least this often; else they are built again.
+_SILENT_S = 30.0
 
 
 class ForkedLane:
@@ -86,7 +89,8 @@ class ForkedLane:
             Rules not started because *stop* said so; empty otherwise. None of them ever ended a child.
 
         Raises:
-            CannotFork: no child could be forked; rules without a result were not delivered and may run elsewhere.
+            CannotFork: no child could be forked or trusted; rules without a result were not delivered and may run
+                elsewhere.
         """
         waiting = deque(rules)
         try:
@@ -101,7 +105,10 @@ class ForkedLane:
         except CannotFork as error:
             if waiting and waiting[0].id in self._deaths:
                 rule = waiting[0]
-                deliver(rule, self._crash(rule, f"{error}, so it was not tried again", 0.0))
+                raw = self._crash(rule, f"{error}, so it was not tried again", 0.0)
+                raw.worker = self._name()
+                deliver(rule, raw)
+            self._take_inputs()
             raise
         except BaseException:
             self._give_up()
@@ -118,6 +125,12 @@ class ForkedLane:
         if self._child is None:
             self._child = Child(self._serve)
             self._children += 1
+        if self._child.beside_threads:
+            for rule in rules:
+                if self._limit(rule) is None:
+                    raise CannotFork(
+                        f"{rule.id} has no time limit, which a child forked beside threads of libraries needs"
+                    )
         needed = {name: results[name] for rule in rules for name in rule.requires}
         self._child.send(([rule.id for rule in rules], needed))
 
@@ -127,7 +140,7 @@ class ForkedLane:
         child, since = self._child, time.monotonic()
         while len(waiting) > left:
             rule = waiting[0]
-            limit = self.timeout if rule.timeout is None else rule.timeout
+            limit = self._limit(rule)
             nap = _NAP_S if limit is None else min(_NAP_S, since + limit - time.monotonic())
             messages = child.messages(nap)
             if messages is None:
@@ -135,6 +148,9 @@ class ForkedLane:
                 return
             if not messages and limit is not None and (seconds := time.monotonic() - since) >= limit:
                 raw = timed_out(rule, limit, seconds, child.end_at_limit())
+                if child.beside_threads:
+                    self._forget()
+                    raise CannotFork(f"{raw.message} in a child forked beside threads of libraries")
                 raw.worker, raw.attempts = self._name(), self._deaths.get(rule.id, 0) + 1
                 self._forget()
                 waiting.popleft()
@@ -156,6 +172,9 @@ class ForkedLane:
                         since = time.monotonic()
                         if stopped:
                             return
+
+    def _limit(self, rule: Rule) -> float | None:
+        return self.timeout if rule.timeout is None else rule.timeout
 
     def _lost(self, waiting: deque[Rule], deliver: Deliver, seconds: float) -> None:
         """The child died in the first rule of *waiting*, as far as anyone can tell."""
@@ -185,7 +204,7 @@ class ForkedLane:
             return
         child.send("inputs")
         done = False
-        while not done and (messages := child.messages(_NAP_S)) is not None:
+        while not done and (messages := child.messages(_SILENT_S)):
             for event in messages:
                 done = event["event"] == "end"
                 if not done:

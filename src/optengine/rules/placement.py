@@ -210,7 +210,7 @@ class Placement:
 
     def _run_in_child(self, rules: Sequence[Rule], stop: Callable[[], bool]) -> list[Rule]:
         """Run *rules* one after another where a rule that ends its process ends no more than that; in this process
-        where no child can be forked, which is said."""
+        where none can be forked, or goes on as it should, all are left for worker processes, which is said."""
         if self.not_forked is None:
             if self.child is None:
                 by_id = {rule.id: rule for rule in self.options.rules}
@@ -224,8 +224,6 @@ class Placement:
                 )
                 self.closing.callback(self.child.close)
             units = grouping.plan(rules, 1, costs=self.known, grouping=self.options.grouping)
-            for unit in units:
-                self.source.started(unit.rules, "sequential")
             try:
                 return self.child.run(
                     [rule for unit in units for rule in unit.rules],
@@ -235,9 +233,12 @@ class Placement:
                 )
             except CannotFork as error:
                 self.not_forked = str(error)
-        left = self._run_here([rule for rule in rules if rule.id not in self.source.results], 1, stop)
-        self.stats.reason += f"; rules could end this process, which was not forked: {self.not_forked}"
-        return left
+            finally:
+                for unit in units:
+                    if any(rule.id in self.source.results for rule in unit.rules):
+                        self.source.started(unit.rules, "sequential")
+        self.stats.reason = f"rules ran in worker processes to contain crashes, as {self.not_forked}"
+        return [rule for rule in rules if rule.id not in self.source.results]
 
     def _decision(self, rules: Sequence[Rule], waiting: Sequence[str]) -> adaptive.PoolDecision:
         startup = self.known.get(incremental.STARTUP_KEY, measured_startup or adaptive.ASSUMED_STARTUP_S)

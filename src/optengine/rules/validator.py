@@ -28,8 +28,8 @@ class ProcessPoolValidator:
         root: the folder.
         rules: what to check.
         mode: ``sequential``, ``threads``, ``processes``, or ``auto`` (in one forked child until a pool would
-            pay). A rule that ends its process is contained in ``processes`` and ``auto``, which does not fork
-            a process with threads: it then begins in this process and says so.
+            pay; in a pool from the start where this process must not be forked, and says so). A rule that ends
+            its process is contained in ``processes`` and ``auto``.
         max_workers: threads or processes; None chooses from CPUs, cgroup quota, load and work.
         timeout: limit in seconds of rules that have none; None for no limit.
         cache_dir: folder of the store; None runs every rule.
@@ -37,7 +37,7 @@ class ProcessPoolValidator:
         config: JSON data that rules read as ``ctx.config``.
         grouping: False runs every rule as a unit of its own that shares nothing, as a comparison.
         changed_since: git revision that narrows what is hashed again; needs *cache_dir*.
-        ignored: names that are not part of the tree.
+        ignored: patterns of names that are not part of the tree, in the place of ``tree.IGNORED_NAMES``.
         start_method: how workers are started.
         pool: an open pool to use instead of starting one; it is left open.
         on_result: called with each result as it arrives, in no particular order.
@@ -64,6 +64,8 @@ class ProcessPoolValidator:
         pool: PersistentWorkerPool | None = None,
         on_result: OnResult | None = None,
     ) -> None:
+        if not isinstance(rules, RuleSet):
+            raise RulesUsageError(f"rules must be a RuleSet; received {rules!r}. Register them with one, or load() it.")
         if mode not in MODES:
             raise RulesUsageError(f"mode must be one of {', '.join(MODES)}; received {mode!r}.")
         if max_workers is not None and not is_at_least_one(max_workers):
@@ -74,6 +76,8 @@ class ProcessPoolValidator:
             raise RulesUsageError(f"timeout must be above 0 seconds or None; received {timeout!r}.")
         if changed_since is not None and cache_dir is None:
             raise RulesUsageError("changed_since narrows what a cached run hashes again; pass cache_dir too.")
+        if isinstance(ignored, str):
+            raise RulesUsageError(f"ignored must be a sequence of names; received the string {ignored!r}.")
         self.root = Path(root).resolve()
         self.rules = rules
         self.mode = mode

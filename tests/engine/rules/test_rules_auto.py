@@ -87,12 +87,19 @@ def test_known_costs_decide_at_once(tmp_path: Path) -> None:
         ({"timeout": "60"}, "timeout must be above 0 seconds or None; received '60'"),
         ({"timeout": -1}, "timeout must be above 0 seconds or None; received -1"),
         ({"changed_since": "HEAD"}, "pass cache_dir too"),
+        ({"ignored": "dist"}, "ignored must be a sequence of names; received the string 'dist'"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
     """Options that cannot be used are refused before anything runs."""
     with pytest.raises(RulesUsageError, match=message):
         ProcessPoolValidator(tmp_path, RuleSet(), **options)  # type: ignore[arg-type]
+
+
+def test_anything_but_a_rule_set_is_refused(tmp_path: Path) -> None:
+    """A list of functions is no rule set, and is refused before anything runs."""
+    with pytest.raises(RulesUsageError, match=r"rules must be a RuleSet; received \[\]"):
+        ProcessPoolValidator(tmp_path, [])  # type: ignore[arg-type]
 
 
 def test_no_rules_give_an_empty_report(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The forked child of mode auto: whatever a rule does to its process, every rule gets its one result.
 
-Validations run in a fresh interpreter, since only a process with a single thread is forked.
+Validations run in a fresh interpreter, since a process with other threads of Python is not forked.
 """
 
 from __future__ import annotations
@@ -35,14 +35,26 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
 
 
-def report_of(code: str, tree: Path) -> dict[str, Any]:
+def report_of(code: str, tree: Path, *flags: str) -> dict[str, Any]:
     """What *code* prints last, given RULES to fill and the validator's options to pass."""
     text = textwrap.dedent(
         """
         import json, os, sys
         import process_zoo as zoo
         from optengine.rules import ProcessPoolValidator, RuleSet
+        import ctypes, _thread, threading
         TREE = sys.argv[1]
+        LIBC = ctypes.CDLL(None)
+
+        def start_a_thread_of_a_library():
+            LIBC.pthread_create(ctypes.byref(ctypes.c_ulong()), None, LIBC.pause, None)
+
+        STAYS = threading.Event()
+
+        def stay():
+            STAYS.set()
+            threading.Event().wait()
+
         RULES = RuleSet()
 
         def validate(**options):
@@ -56,7 +68,7 @@ def report_of(code: str, tree: Path) -> dict[str, Any]:
             }))
         """
     ) + textwrap.dedent(code)
-    done = run(["-c", text, str(tree)], tree.parent)
+    done = run([*flags, "-c", text, str(tree)], tree.parent)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -197,27 +209,127 @@ def test_a_run_wide_input_of_the_child_is_not_built_again_for_the_pool(tree: Pat
     assert (tree.parent / "tree-builds").read_text() == "built "
 
 
-def test_a_process_with_threads_is_not_forked_and_the_report_says_so(tree: Path) -> None:
-    """Beside a thread rules run in this process as they always did, and the reason names the threads."""
+THREADS = {
+    "library": ("start_a_thread_of_a_library()", "child-", "sequential"),
+    "threading": (
+        "threading.Thread(target=stay, daemon=True).start(); STAYS.wait()",
+        "pid-",
+        "processes",
+    ),
+    "_thread": ("_thread.start_new_thread(stay, ()); STAYS.wait()", "pid-", "processes"),
+}
+
+
+@pytest.mark.parametrize("kind", THREADS)
+def test_beside_any_thread_a_rule_that_ends_its_process_costs_only_itself(tree: Path, kind: str) -> None:
+    """Beside a thread of a library the child is forked without a warning; beside one of Python, known to `threading`
+    or not, rules run in worker processes, and the report says why. All have their results."""
+    start, workers, mode = THREADS[kind]
     found = report_of(
-        """
-        import threading
-        done = threading.Event()
-        thread = threading.Thread(target=done.wait)
-        thread.start()
-        RULES.add("R", zoo.good)
+        f"""
+        for number in range(6):
+            RULES.add(f"R{{number}}", zoo.exits if number == 3 else zoo.good)
+        {start}
         validate()
-        done.set()
-        thread.join()
+        """,
+        tree,
+        "-Werror::DeprecationWarning",
+    )
+    assert [one[1] for one in found["results"]] == ["PASS"] * 3 + ["CRASH"] + ["PASS"] * 2
+    assert {one[3].startswith(workers) for one in found["results"]} == {True}
+    assert found["stats"]["mode"] == mode
+    if mode == "processes":
+        why = "rules ran in worker processes to contain crashes, as this process has 1 other thread of Python"
+        assert found["stats"]["reason"] == why
+
+
+HOOKS = {
+    "blocks": ("import time; time.sleep(60)", "did not begin within 1 s"),
+    "ends it": ("os._exit(3)", "ended before it began: it left with exit status 3"),
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_child_that_does_not_begin_is_given_up(tree: Path, hook: str) -> None:
+    """When what a library does after a fork blocks the child or ends it, rules run in worker processes instead."""
+    statement, why = HOOKS[hook]
+    found = report_of(
+        f"""
+        from optengine.rules import child
+        child.BEGIN_LIMIT_S = 1
+        def after_fork():
+            {statement}
+        os.register_at_fork(after_in_child=after_fork)
+        RULES.add("good", zoo.good)
+        RULES.add("bad", zoo.exits)
+        validate()
         """,
         tree,
     )
-    assert [one[1:4] for one in found["results"]] == [["PASS", 1, "main"]]
-    assert "not forked: this process has 2 threads" in found["stats"]["reason"]
+    assert found["counts"] == {"PASS": 1, "CRASH": 1}
+    assert why in found["stats"]["reason"]
+
+
+def test_a_rule_that_hangs_because_of_the_fork_is_judged_elsewhere(tree: Path) -> None:
+    """Beside threads of libraries a rule over its limit in the child runs again in a worker process: only one that
+    hangs there too is a TIMEOUT, and results that were there stay."""
+    found = report_of(
+        """
+        import time
+        MAIN = os.getpid()
+        start_a_thread_of_a_library()
+        def locked(ctx, main=MAIN):
+            if os.getppid() == main:
+                time.sleep(60)
+            return True
+        RULES.add("first", zoo.good)
+        RULES.add("locked", locked, timeout=1, requires=["first"])
+        RULES.add("hangs", zoo.hangs, timeout=1, requires=["first"])
+        RULES.add("last", zoo.good, requires=["first"])
+        validate()
+        """,
+        tree,
+    )
+    assert [one[1] for one in found["results"]] == ["PASS", "PASS", "TIMEOUT", "PASS"]
+    assert [one[3].startswith("child-") for one in found["results"]] == [True, False, False, False]
+    assert found["stats"]["mode"] == "sequential+processes"
+    assert "locked did not finish within 1 s in a child forked beside threads" in found["stats"]["reason"]
+
+
+def test_a_rule_without_a_limit_is_not_run_in_a_child_that_may_hang(tree: Path) -> None:
+    """Beside threads of libraries nothing would end a hang of a rule that has no limit: it goes to a worker process."""
+    found = report_of(
+        """
+        start_a_thread_of_a_library()
+        RULES.add("endless", zoo.good)
+        validate(timeout=None)
+        """,
+        tree,
+    )
+    assert found["results"][0][3].startswith("pid-")
+    assert "endless has no time limit" in found["stats"]["reason"]
+
+
+def test_a_rule_that_hangs_up_and_stays_is_ended(tree: Path) -> None:
+    """A rule that closes all descriptors of its child and goes on costs itself only, and nobody waits for it."""
+    found = report_of(
+        """
+        import time
+        def hangs_up(ctx):
+            os.closerange(3, 100)
+            time.sleep(100)
+        RULES.add("hangs-up", hangs_up, timeout=90)
+        RULES.add("good", zoo.good)
+        validate()
+        """,
+        tree,
+    )
+    assert [one[1] for one in found["results"]] == ["CRASH", "PASS"]
+    assert "its connection was closed" in found["results"][0][5]
 
 
 def test_a_rule_that_crashed_never_runs_in_the_parent(tree: Path) -> None:
-    """When no second child can be forked the rule that ended the first is a CRASH, and the rest runs here."""
+    """When no second child can be forked the rule that ended the first is a CRASH, and the rest runs in a pool."""
     found = report_of(
         """
         import threading
@@ -234,7 +346,7 @@ def test_a_rule_that_crashed_never_runs_in_the_parent(tree: Path) -> None:
     )
     assert [one[1] for one in found["results"]] == ["PASS", "CRASH", "PASS"]
     assert "not tried again" in found["results"][1][5]
-    assert found["results"][2][3] == "main"
+    assert found["results"][2][3].startswith("pid-")
 
 
 def test_an_error_of_the_caller_ends_the_child(tree: Path) -> None:
