@@ -57,11 +57,25 @@ def test_the_tutorial_prints_what_it_shows(
     assert compared == 4
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what links to headings of the page may end in, as GitHub derives it from them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = (
+        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    )
+    return {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
-    """Every relative link of the README and the docs names a file of the repository."""
-    broken = []
+    """Every relative link of the README and the docs names a file of the repository, and a heading it has."""
+    broken, headed = [], 0
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.name}: {target}")
+        for target, anchor in re.findall(
+            r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")
+        ):
+            file = page.parent / target if target else page
+            if not file.exists() or (file.suffix == ".md" and anchor and anchor not in anchors(file)):
+                broken.append(f"{page.name}: {target}#{anchor}")
+            headed += bool(anchor)
     assert broken == []
+    assert headed > 20
