@@ -68,9 +68,9 @@ class Optbench:
         """Return the `Decision` on ``optimized`` against ``baseline``, or a mapping of them by name.
 
         Arms are callables without arguments, sync or async; several candidates are given as a mapping from
-        name to callable. ``setup`` runs untimed before every call and its result is passed to the arm.
-        ``equal(expected, actual)`` replaces the default comparison of results. ``config`` is printed in the
-        report. ``keys`` are the keys the marker knows.
+        name to callable. ``setup`` runs untimed before every call; its result is passed to an arm that takes
+        an argument. ``equal(expected, actual)`` replaces the default comparison of results. ``config`` is
+        printed in the report. ``keys`` are the keys the marker knows.
 
         Without ``--optbench`` every arm runs once and the results are compared; what is returned then has only
         ``accepted`` (True) and ``verdict`` (None). Raises the test's failure when the gate does not pass.
@@ -78,8 +78,7 @@ class Optbench:
         self._once("compare")
         candidates = _candidates(optimized)
         _callable(baseline, "baseline")
-        if setup is not None:
-            _callable(setup, "setup")
+        _optional(setup=setup, equal=equal)
         single = not isinstance(optimized, Mapping)
         asked = Asked(baseline, candidates, single, setup, equal, _named(config), keys)
         self._called = True
@@ -104,6 +103,7 @@ class Optbench:
         """
         self._once("measure")
         _callable(work, "work")
+        _optional(setup=setup, equal=equal)
         asked = Asked(work, {}, True, setup, equal, _named(config), keys)
         self._called = True
         self._measure(asked)
@@ -226,6 +226,12 @@ def _callable(value: object, name: str) -> None:
             f"optbench: {name} must be a callable, received {value!r}; wrap the work in a function or lambda",
             pytrace=False,
         )
+
+
+def _optional(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            _callable(value, name)
 
 
 def _named(config: Mapping[str, Any] | None) -> dict[str, Any]:

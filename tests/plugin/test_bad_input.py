@@ -24,6 +24,11 @@ from plugin_bench import FASTER, HANG_S, UNCHANGED, Bench
         ),
         ("optbench.compare(baseline=3, optimized=fast)", "*baseline must be a callable, received 3*"),
         ("optbench.compare(baseline=fast, optimized=None)", "*optimized must be a callable, received None*"),
+        (
+            "optbench.compare(baseline=fast, optimized=fast, equal=3)",
+            "*equal must be a callable, received 3*",
+        ),
+        ("optbench.measure(fast, setup='make')", "*setup must be a callable, received 'make'*"),
         ("optbench.compare(baseline=fast, optimized={})", "*at least one candidate, received {}*"),
         (
             "optbench.compare(baseline=fast, optimized=fast, config=[1])",
