@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from optengine.search.base import SearchAlgorithm, Suggestion
@@ -32,7 +32,9 @@ class GridSearchAlgorithm(SearchAlgorithm):
         self, param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]], seed: int = 0
     ) -> None:
         super().__init__(n_iter=None, seed=seed)
-        grids: list[Any] = [param_grid] if isinstance(param_grid, Mapping) else list(param_grid)
+        grids: list[Any] = [param_grid] if isinstance(param_grid, Mapping) else []
+        if isinstance(param_grid, Iterable) and not isinstance(param_grid, Mapping):
+            grids = list(param_grid)
         if not grids or not all(isinstance(grid, Mapping) and grid for grid in grids):
             raise SpaceError(
                 "param_grid must map names to lists of values, or be a list of such mappings; received "

@@ -62,6 +62,7 @@ def test_a_huge_grid_costs_no_memory() -> None:
     [
         ({}, "param_grid must map names to lists"),
         ([], "param_grid must map names to lists"),
+        (7, "param_grid must map names to lists of values, or be a list of such mappings; received 7"),
         ({"a": 3}, "grid parameter 'a' must be a list of values; received 3"),
         ({"a": "text"}, "grid parameter 'a' must be a list of values; received 'text'"),
         ({"a": []}, "grid parameter 'a' must have at least one value"),
