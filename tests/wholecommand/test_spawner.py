@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ import psutil
 import pytest
 
 from pytest_optbench.adoption import program
+
+HANG_S = 240.0
+
+
+def marker(number: int) -> str:
+    """Return seconds to sleep for that no other process of this machine sleeps for."""
+    return f"{number}.{os.getpid()}"
 
 
 class Talk:
@@ -33,7 +41,7 @@ class Talk:
         )
 
     def send(
-        self, *words: str, limit_s: float = 60.0, sample: bool = False, program: str | None = None
+        self, *words: str, limit_s: float = HANG_S, sample: bool = False, program: str | None = None
     ) -> None:
         request = {
             "program": program or shutil.which(words[0]),
@@ -51,9 +59,28 @@ class Talk:
 
     def ask(self, *words: str, **more: Any) -> dict[str, Any]:
         self.send(*words, **more)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
+
+    def below(self) -> list[str]:
+        """Return the command lines of all that the spawner started and that lives."""
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(" ".join(each.cmdline()))
+        return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, or fail when it never does."""
+    deadline = time.monotonic() + HANG_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -64,7 +91,7 @@ def talk(tmp_path: Path) -> Iterator[Talk]:
     assert talk.process.stdin is not None
     assert talk.process.stdout is not None
     talk.process.stdin.close()
-    assert talk.process.wait(60) == 0
+    assert talk.process.wait(HANG_S) == 0
     talk.process.stdout.close()
     assert not talk.folder.exists()
 
@@ -94,31 +121,47 @@ def test_what_cannot_be_started_is_an_answer(talk: Talk) -> None:
 
 def test_the_limit_ends_the_group(talk: Talk) -> None:
     """At the limit the command and what it started are gone."""
-    seen = talk.ask("sh", "-c", "sleep 87.5 & sleep 87.5", limit_s=0.2)
+    long = marker(871)
+    seen = talk.ask("sh", "-c", f"sleep {long} & sleep {long}", limit_s=0.2)
     assert (seen["timed_out"], seen["status"]) == (True, -9)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "87.5" in (p.info["cmdline"] or [])]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if long in (p.info["cmdline"] or [])]
 
 
-@pytest.mark.parametrize("ends", ["sleep 300.25", "true"])
-def test_what_leaves_its_session_is_ended_too(talk: Talk, ends: str) -> None:
+@pytest.mark.parametrize("at_the_limit", [True, False])
+def test_what_leaves_its_session_is_ended_too(talk: Talk, at_the_limit: bool) -> None:
     """A program of ``setsid``, and a daemon without living parent, end with the command, at the limit or before."""
-    daemon = "sh -c 'setsid setsid sleep 300.25 & setsid -f sleep 300.25'"
-    seen = talk.ask("sh", "-c", f"{daemon}; sleep 0.2; {ends}", limit_s=1.0, sample=True)
-    assert seen["timed_out"] is (ends != "true")
-    assert seen["left"] == (2 if ends == "true" else 0)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "300.25" in (p.info["cmdline"] or [])]
-    assert psutil.Process(talk.process.pid).children(recursive=True) == []
+    long = marker(300)
+    daemons = f"sh -c 'setsid setsid sleep {long} & setsid -f sleep {long}'"
+    if at_the_limit:
+        seen = talk.ask("sh", "-c", f"{daemons}; sleep {long}", limit_s=1.0, sample=True)
+    else:
+        talk.send("sh", "-c", f"{daemons}; until test -e go; do sleep 0.05; done", sample=True)
+        until(
+            lambda: (
+                [each for each in talk.below() if long in each and each[:2] != "sh"] == [f"sleep {long}"] * 2
+            )
+        )
+        (talk.cwd / "go").touch()
+        seen = talk.answer()
+    assert seen["timed_out"] is at_the_limit
+    assert seen["left"] == (0 if at_the_limit else 2)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if long in (p.info["cmdline"] or [])]
+    assert "".join(talk.below()) == ""  # but for one that nobody has reaped yet
     assert talk.ask("true")["status"] == 0
 
 
 def test_the_tree_is_watched(talk: Talk) -> None:
     """With sampling the memory of children counts, and what is left running is counted and ended."""
-    code = "import time; x = bytearray(30 << 20); time.sleep(0.5)"
+    both = 'os.path.exists("a") and os.path.exists("b")'  # each holds its memory until the other does, too
+    code = (
+        'import os, sys, time; x = bytearray(30 << 20); open(sys.argv[1], "w").close()\n'
+        f"while not ({both}): time.sleep(0.01)\ntime.sleep(1)"
+    )
     python = f"{sys.executable} -I -S -c '{code}'"
-    seen = talk.ask("sh", "-c", f"{python} & {python} & wait", sample=True)
+    seen = talk.ask("sh", "-c", f"{python} a & {python} b & wait", sample=True)
     assert seen["tree_bytes"] > 60 << 20
     assert seen["left"] == 0
-    assert talk.ask("sh", "-c", "sleep 87.6 & echo", sample=True)["left"] == 1
+    assert talk.ask("sh", "-c", f"sleep {marker(872)} & echo", sample=True)["left"] == 1
 
 
 def test_memory_shared_until_exec_counts_once(talk: Talk, tmp_path: Path) -> None:
@@ -127,8 +170,8 @@ def test_memory_shared_until_exec_counts_once(talk: Talk, tmp_path: Path) -> Non
     os.mkfifo(fifo)
     code = (
         f"import os, subprocess; fifo = {str(fifo)!r}\n"
-        "release = subprocess.Popen(['sh', '-c', f'sleep 0.5; : > {fifo}'])\n"
         "held = b'x' * 60_000_000\n"
+        "release = subprocess.Popen(['sh', '-c', f'sleep 0.5; : > {fifo}'])\n"
         "opened = [(os.POSIX_SPAWN_OPEN, 0, fifo, os.O_RDONLY, 0)]\n"
         "os.posix_spawn('/bin/true', ['true'], {}, file_actions=opened), os.wait(), release.wait()\n"
     )
@@ -139,13 +182,11 @@ def test_memory_shared_until_exec_counts_once(talk: Talk, tmp_path: Path) -> Non
 
 def test_nobody_asking_any_more_ends_the_command(talk: Talk) -> None:
     """When the asking side goes in the middle of a run, command and spawner end."""
-    talk.send("sh", "-c", "sleep 87.7 & sleep 87.7")
-    deadline = time.monotonic() + 60
-    while not [c for c in psutil.Process(talk.process.pid).children(recursive=True) if c.name() == "sleep"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    long = marker(873)
+    talk.send("sh", "-c", f"sleep {long} & sleep {long}")
+    until(lambda: f"sleep {long}" in talk.below())
     children = psutil.Process(talk.process.pid).children(recursive=True)
     assert talk.process.stdin is not None
     talk.process.stdin.close()
-    _, alive = psutil.wait_procs(children, timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=HANG_S)
     assert alive == []
