@@ -32,9 +32,8 @@ class GridSearchAlgorithm(SearchAlgorithm):
         self, param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]], seed: int = 0
     ) -> None:
         super().__init__(n_iter=None, seed=seed)
-        grids: list[Any] = [param_grid] if isinstance(param_grid, Mapping) else []
-        if isinstance(param_grid, Iterable) and not isinstance(param_grid, Mapping):
-            grids = list(param_grid)
+        given: Any = [param_grid] if isinstance(param_grid, Mapping) else param_grid
+        grids: list[Any] = list(given) if isinstance(given, Iterable) else []
         if not grids or not all(isinstance(grid, Mapping) and grid for grid in grids):
             raise SpaceError(
                 "param_grid must map names to lists of values, or be a list of such mappings; received "
