@@ -65,7 +65,9 @@ class ProcessPoolValidator:
         on_result: OnResult | None = None,
     ) -> None:
         if not isinstance(rules, RuleSet):
-            raise RulesUsageError(f"rules must be a RuleSet; received {rules!r}. Register them with one, or load() it.")
+            raise RulesUsageError(
+                f"rules must be a RuleSet; received {rules!r}. Register them with one, or load() it."
+            )
         if mode not in MODES:
             raise RulesUsageError(f"mode must be one of {', '.join(MODES)}; received {mode!r}.")
         if max_workers is not None and not is_at_least_one(max_workers):
