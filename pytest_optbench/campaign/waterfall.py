@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_optbench.core.compose import Composition
+from pytest_optbench.report.charts.labels import cut, text_width
 from pytest_optbench.report.escape import plain, shorten, xml
-from pytest_optbench.report.scale import ticks
+from pytest_optbench.report.scale import decimals, ticks
 from pytest_optbench.report.units import both, both_interval, percent, ratio
 
 from .product import Account
 
 HEIGHT: Final = 412
-LEFT, TOP, BOTTOM, MARGIN_RIGHT = 76, 92, 330, 76
+LEFT, TOP, BOTTOM = 76, 92, 330
 COLUMN: Final = 108
 BAR: Final = 58
 GAP: Final = 30
@@ -59,8 +60,10 @@ def waterfall_svg(title: str, result: Account) -> str:
     """Return the SVG of all chains of ``result``; without an accepted candidate it says so."""
     groups = _groups(result)
     columns = sum(len(group) for group in groups)
-    width = max(560, LEFT + MARGIN_RIGHT + columns * COLUMN + max(len(groups) - 1, 0) * GAP)
-    body = _chart(groups, width) if groups else _nothing(width)
+    axis = _axis(groups)
+    margin = max([76.0, *(23 + text_width(saved) for _, _, saved in axis.ticks)]) if axis else 76.0
+    width = max(560, LEFT + math.ceil(margin) + columns * COLUMN + max(len(groups) - 1, 0) * GAP)
+    body = _chart(groups, axis, width, margin) if axis else _nothing(width)
     return "\n".join([*_opening(title, groups, width), *body, "</svg>", ""])
 
 
@@ -117,21 +120,51 @@ def _nothing(width: int) -> Iterator[str]:
     yield _text(width / 2, (TOP + BOTTOM) / 2, "No candidate was accepted", "text", 16, anchor="middle")
 
 
-def _chart(groups: Sequence[Sequence[Bar]], width: int) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Axis:
+    """The logarithmic axis from ``low`` to ``high``, both logarithms of ratios."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """Return the height of a ratio in pixels from the top."""
+        return BOTTOM - (math.log(value) - self.low) / (self.high - self.low) * (BOTTOM - TOP)
+
+    @property
+    def ticks(self) -> list[tuple[float, str, str]]:
+        """(ratio, as a ratio, as time saved) at each line of the grid."""
+        return [
+            (value, f"{value:.7g}x" if value < 1e7 else f"{value:g}x", _tick_saved(value))
+            for value in _ticks(math.exp(self.low), math.exp(self.high))
+        ]
+
+
+def _axis(groups: Sequence[Sequence[Bar]]) -> _Axis | None:
+    """Return the axis that holds every bar and interval; None without a bar."""
     bars = [bar for group in groups for bar in group]
     ends = [v for bar in bars for v in (bar.start, bar.end, bar.low, bar.high) if v is not None]
+    if not ends:
+        return None
     low, high = math.log(min(ends)), math.log(max(ends))
     high = max(high, low + 0.02)
-    low, high = low - (0.06 * (high - low) if low < 0 else 0.0), high + 0.1 * (high - low)
+    return _Axis(low - (0.06 * (high - low) if low < 0 else 0.0), high + 0.1 * (high - low))
 
-    def at(value: float) -> float:
-        return BOTTOM - (math.log(value) - low) / (high - low) * (BOTTOM - TOP)
 
-    right = width - MARGIN_RIGHT
-    for value in _ticks(math.exp(low), math.exp(high)):
+def _tick_saved(value: float) -> str:
+    """Return the time saved at a round ratio, without needless zeros where little is left."""
+    saved = 1.0 - 1.0 / value
+    digits = _digits(value)
+    return percent(saved, digits if value < 10.0 else min(digits, decimals([100.0 * saved])))
+
+
+def _chart(groups: Sequence[Sequence[Bar]], axis: _Axis, width: int, margin: float) -> Iterator[str]:
+    at = axis.at
+    right = width - margin
+    for value, times, saved in axis.ticks:
         yield _line(LEFT, at(value), right, at(value), "axis" if value == 1.0 else "grid")
-        yield _text(LEFT - 9, at(value) + 4, f"{value:g}x", "muted", 12, anchor="end")
-        yield _text(right + 9, at(value) + 4, percent(1.0 - 1.0 / value, _digits(value)), "muted", 12)
+        yield _text(LEFT - 9, at(value) + 4, times, "muted", 12, anchor="end")
+        yield _text(right + 9, at(value) + 4, saved, "muted", 12)
     yield _text(24, TOP - 12, "ratio", "muted", 12)
     yield _text(width - 16, TOP - 12, "time saved", "muted", 12, anchor="end")
     yield _text(24, HEIGHT - 20, "below each bar: time saved so far; whiskers: 95 % interval", "muted", 12)
@@ -159,8 +192,9 @@ def _column(bar: Bar, middle: float, at: Callable[[float], float]) -> Iterator[s
         for value in (bar.low, bar.high):
             yield _line(middle - 7, at(value), middle + 7, at(value), "whisker", width=1.5)
     yield _text(middle, highest - 7, bar.label, "text", 13, anchor="middle", weight=600)
-    yield _text(middle, BOTTOM + 22, shorten(bar.name, 15), "text", 12, anchor="middle")
-    yield _text(middle, BOTTOM + 40, percent(1.0 - 1.0 / bar.end, _digits(bar.end)), "muted", 12, "middle")
+    yield _text(middle, BOTTOM + 22, cut(plain(bar.name), COLUMN - 8), "text", 12, anchor="middle")
+    saved = cut(percent(1.0 - 1.0 / bar.end, _digits(bar.end)), COLUMN - 8)
+    yield _text(middle, BOTTOM + 40, saved, "muted", 12, "middle")
     yield "</g>"
 
 

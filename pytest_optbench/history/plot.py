@@ -19,6 +19,9 @@ FORMATS: Final = ("svg", "png")
 MOST: Final = 24
 """Subjects in one picture: more could not be read."""
 
+WORDED: Final = 30
+"""Decisions on one subject up to which those that measured nothing are named: the words need room."""
+
 # Shape and colour both tell the verdict; the colours are those of the reports' plots.
 MARKS: Final = {"ACCEPT": ("o", "#1a7f37"), "REJECT": ("X", "#c62828"), "INCONCLUSIVE": ("D", "#8a6100")}
 _NOT_MEASURED: Final = "#59636e"
@@ -80,13 +83,15 @@ def _panel(axes: Any, subject: Series) -> None:
             axes.errorbar(
                 x, y, yerr=list(zip(*spread, strict=True)), fmt=marker, color=colour, capsize=3, label=verdict
             )
-    for place, record in zip(places, records, strict=True):
-        if not _measured(record):
-            axes.axvline(place, color=_NOT_MEASURED, linestyle=":", linewidth=1.0)
+    empty = [(place, record) for place, record in zip(places, records, strict=True) if not _measured(record)]
+    for number, (place, record) in enumerate(empty):
+        label = None if number else "not measured"
+        axes.axvline(place, color=_NOT_MEASURED, linestyle=":", linewidth=1.0, label=label)
+        if len(records) <= WORDED:
             words = plain(f"{record.verdict}: {', '.join(record.reasons)}")
             axes.annotate(
-                f" {shorten(words, 40)}", (place, 0.02), xycoords=("data", "axes fraction"),
-                rotation=90, fontsize=7, color=_NOT_MEASURED,
+                shorten(words, 40), (place, 0.03), xycoords=("data", "axes fraction"), xytext=(-2, 0),
+                textcoords="offset points", ha="right", va="bottom", rotation=90, fontsize=7, color=_NOT_MEASURED,
             )  # fmt: skip
     axes.set_title(shorten(plain(subject.title), 90), fontsize=10, loc="left")
     axes.set_ylabel("time saved, %", fontsize=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from samples import NASTY, decision, inconclusive, nasty, not_equivalent
 
 from pytest_optbench.history.location import Location
-from pytest_optbench.history.plot import plot
+from pytest_optbench.history.plot import WORDED, plot
 from pytest_optbench.history.read import Record, read
 from pytest_optbench.history.select import Selection, one_subject, parse_since
 from pytest_optbench.history.trend import cumulative, series
@@ -161,6 +162,19 @@ def test_a_trend_is_drawn_as_png(records: list[Record], tmp_path: Path) -> None:
     """The suffix chooses the format, in any case."""
     plot(series(records)[:1], tmp_path / "a.PNG")
     assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG\r\n")
+
+
+@pytest.mark.parametrize(("count", "named"), [(2, 1), (WORDED, WORDED // 2), (WORDED + 2, 0)])
+def test_what_measured_nothing_is_named_while_there_is_room(
+    history: Location, tmp_path: Path, count: int, named: int
+) -> None:
+    """A decision without a figure is a dotted line in the legend, with its reason unless there are too many."""
+    write_run(history, [decision(id="t"), not_equivalent(id="t")])
+    (subject,) = series(read(history).records)
+    plot([replace(subject, records=subject.records * (count // 2))], tmp_path / "a.svg")
+    data = (tmp_path / "a.svg").read_bytes()
+    assert data.count(b"<!-- not measured -->") == 1
+    assert data.count(b"<!-- REJECT: not-equivalent -->") == named
 
 
 def test_hostile_text_can_be_drawn(history: Location, tmp_path: Path) -> None:

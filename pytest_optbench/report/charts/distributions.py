@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 
 from .. import series
-from ..escape import plain, shorten
+from ..escape import plain
 from ..figures import Doc, is_unpaired
 from ..scale import Axis, ticks
 from ..units import percent, seconds
 from . import svg
-from .labels import Label, evenly, shown_from, shown_until, text_width, texts
+from .labels import Label, cut, evenly, shown_from, shown_until, texts
 from .svg import Chart, Key
 
 LOGARITHMIC = 8.0
@@ -115,11 +115,11 @@ def _name(words: str, y: float) -> Iterator[str]:
     words = plain(words)
     least = ""
     for width, wider in zip(NAMED, (*NAMED[1:], None), strict=True):
-        cut = shorten(words, int(width / text_width("0", True)))
-        if cut == words or wider is None:
-            yield svg.text(0.6, y, cut, f"strong {least}".strip())
+        name = cut(words, width, bold=True)
+        if name == words or wider is None:
+            yield svg.text(0.6, y, name, f"strong {least}".strip())
             return
-        yield svg.text(0.6, y, cut, f"strong {least} {shown_until(wider)}")
+        yield svg.text(0.6, y, name, f"strong {least} {shown_until(wider)}")
         least = shown_from(wider)
 
 

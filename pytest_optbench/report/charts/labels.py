@@ -52,6 +52,16 @@ def text_width(words: str, bold: bool = False) -> float:
     return sum(map(_advance, words)) * (BOLD if bold else 1.0)
 
 
+def cut(words: str, pixels: float, bold: bool = False) -> str:
+    """Return ``words``, shortened where they would take more than ``pixels``."""
+    columns = escape.width(words)
+    shortened = words
+    while columns > 1 and text_width(shortened, bold) > pixels:
+        columns -= 1
+        shortened = escape.shorten(words, columns)
+    return shortened
+
+
 def fitting(labels: Sequence[Label]) -> list[str | None]:
     """Return the class of each of ``labels``: empty when it fits everywhere, None when it fits nowhere."""
     found: list[str | None] = [None] * len(labels)
