@@ -29,7 +29,7 @@ def lane(folder: Path, name: str, *arguments: str, environment: dict[str, str] |
 
 
 def driver(
-    folder: Path, *arguments: str, max_time_s: float = 30.0, looks: Sequence[int] = (4,)
+    folder: Path, *arguments: str, max_time_s: float = 120.0, looks: Sequence[int] = (4,)
 ) -> ProcessPairs:
     """Return a driver of two lanes over the tests of ``folder``."""
     lanes = [lane(folder, name, *arguments) for name in ("baseline", "optimized")]

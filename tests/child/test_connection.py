@@ -20,7 +20,7 @@ print(sorted(os.sched_getaffinity(0)))
 
 def connected(cpus: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", CONNECT, cpus], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", CONNECT, cpus], capture_output=True, text=True, timeout=240, check=False
     )
 
 
