@@ -38,16 +38,11 @@ def timed_out(rule: Rule, limit: float, seconds: float, stack: str) -> RawResult
 
 @dataclass(frozen=True)
 class _Job:
-    """What the lanes of one run share: the units that wait, where results go, when to stop."""
+    """What the lanes of one run share: the units that wait, where results go."""
 
     waiting: deque[Unit]
     results: Mapping[str, RuleResult]
     deliver: Deliver
-    stop: Callable[[], bool] | None
-
-    def stopped(self) -> bool:
-        """Whether no further rule is to be started."""
-        return self.stop is not None and self.stop()
 
 
 class _Lane:
@@ -97,15 +92,10 @@ class Lanes:
         units: Sequence[Unit],
         results: Mapping[str, RuleResult],
         deliver: Deliver,
-        stop: Callable[[], bool] | None = None,
-    ) -> list[Rule]:
+    ) -> None:
         """Run all *units*; *deliver* gets each result, in the calling thread's or a lane's context, one at a
-        time.
-
-        Returns:
-            Rules not started because *stop* (asked before each rule) said so; empty otherwise.
-        """
-        job = _Job(deque(units), results, deliver, stop)
+        time."""
+        job = _Job(deque(units), results, deliver)
         lanes = [_Lane(number) for number in range(1, min(self.count, max(len(units), 1)) + 1)]
         limits = [limit for unit in units for rule in unit.rules if (limit := self.limit(rule)) is not None]
         nap = min([_LONGEST_NAP_S, *limits])
@@ -126,9 +116,6 @@ class Lanes:
                     lane.rest.clear()
                 job.waiting.clear()
                 raise
-        return [rule for unit in job.waiting for rule in unit.rules] + [
-            rule for lane in lanes for rule in lane.rest
-        ]
 
     def _pause(self, lanes: Sequence[_Lane], nap: float) -> float:
         now = time.monotonic()
@@ -193,9 +180,9 @@ class Lanes:
             if not lane.rest:
                 if not self.share:
                     self.workspace.shared.clear()
-                if job.waiting and not job.stopped():
+                if job.waiting:
                     lane.rest.extend(job.waiting.popleft().rules)
-            if not lane.rest or job.stopped():
+            if not lane.rest:
                 lane.done = True
                 self._condition.notify_all()
                 return

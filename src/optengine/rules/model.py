@@ -110,6 +110,8 @@ class RuleResult:
         reason: why: the failed dependency of a SKIP, traceback of an ERROR, limit and stack of a TIMEOUT,
         exit of a CRASH. attempts: how often it was started in this run (0 for SKIP and cached results).
         title: the rule's title.
+        mode: where it ran: ``sequential`` (in mode auto in a forked child), ``threads`` or ``processes``; None when
+            nothing ran.
     """
 
     rule_id: str
@@ -123,6 +125,7 @@ class RuleResult:
     reason: str | None = None
     attempts: int = 0
     title: str = ""
+    mode: str | None = None
 
     @property
     def verdict(self) -> tuple[str, str, str, str]:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from optengine import cpus
@@ -43,6 +44,7 @@ class Placement:
         self.no_pool = False
         self.child: forked.ForkedLane | None = None
         self.not_forked: str | None = None
+        self.modes: list[str] = []
 
     def __enter__(self) -> Self:
         """The placement itself."""
@@ -65,22 +67,22 @@ class Placement:
         elif mode == "processes":
             self._run_processes(rules)
         else:
-            self._run_here(rules, 1 if mode == "sequential" else self._workers(rules))
-            self.stats.mode = mode
+            self._run_here(rules, 1 if mode == "sequential" else self._workers(rules), mode)
+            self._used(mode)
 
-    def _run_here(
-        self,
-        rules: Sequence[Rule],
-        lanes: int,
-        stop: Callable[[], bool] | None = None,
-        mode: str | None = None,
-    ) -> list[Rule]:
+    def _used(self, mode: str) -> None:
+        """Take note that what was placed in *mode* has run; one that gave no result does not count."""
+        if mode in self.stats.ran and mode not in self.modes:
+            self.modes.append(mode)
+        self.stats.mode = "+".join(self.modes) or self.stats.mode
+
+    def _run_here(self, rules: Sequence[Rule], lanes: int, mode: str) -> None:
         units = grouping.plan(rules, lanes, costs=self.known, grouping=self.options.grouping)
         for unit in units:
-            self.source.started(unit.rules, mode or ("sequential" if lanes == 1 else "threads"))
+            self.source.started(unit.rules, mode)
         self.stats.workers = max(self.stats.workers, lanes)
         runner = Lanes(self.source.workspace, lanes, self.options.timeout, share=self.options.grouping)
-        return runner.run(units, self.source.results, self.source.deliver, stop)
+        runner.run(units, self.source.results, partial(self.source.deliver, mode=mode))
 
     def plan(self, rules: Sequence[Rule], running: Sequence[Rule]) -> list[Unit]:
         """Units of *rules* for worker processes, while *running* are under way."""
@@ -100,11 +102,15 @@ class Placement:
             refused = self._open_runner(workers).run(rules, self.source, self.plan)
         except PoolUnavailable as error:
             self.no_pool = True
+            self._used("processes")
             self._fall_back(list(self.source.pending.values()), str(error), workers)
+            self._used("threads")
             return
-        self.stats.mode = "processes"
+        self._used("processes")
         for rule, why in refused:
             self._fall_back([rule], why, 1)
+        if not self.modes:
+            self._used("threads")
 
     def _open_runner(self, workers: int) -> ProcessRunner:
         if self.no_pool:
@@ -174,8 +180,7 @@ class Placement:
             else:
                 safe.append(rule)
         if safe:
-            self._run_here(safe, lanes, mode="threads")
-            self.stats.mode = "threads"
+            self._run_here(safe, lanes, "threads")
 
     def _run_auto(self, rules: list[Rule]) -> None:
         if self.runner is not None or self.no_pool:
@@ -200,13 +205,13 @@ class Placement:
                 self.stats.reason = decision.explain(remaining)
             return went_over
 
-        before = bool(self.source.seen_s)
         left = self._run_in_child(rules, stop)
+        self._used("sequential")
         if left:
             self._run_processes(left)
-            self.stats.mode = (
-                f"sequential+{self.stats.mode}" if before or len(left) < len(rules) else self.stats.mode
-            )
+        if left and self.not_forked is not None:
+            contained = "in threads" if "threads" in self.modes else "in worker processes to contain crashes"
+            self.stats.reason = f"rules ran {contained}, as {self.not_forked}"
 
     def _run_in_child(self, rules: Sequence[Rule], stop: Callable[[], bool]) -> list[Rule]:
         """Run *rules* one after another where a rule that ends its process ends no more than that; in this process
@@ -228,7 +233,7 @@ class Placement:
                 return self.child.run(
                     [rule for unit in units for rule in unit.rules],
                     self.source.results,
-                    self.source.deliver,
+                    partial(self.source.deliver, mode="sequential"),
                     stop,
                 )
             except CannotFork as error:
@@ -237,7 +242,6 @@ class Placement:
                 for unit in units:
                     if any(rule.id in self.source.results for rule in unit.rules):
                         self.source.started(unit.rules, "sequential")
-        self.stats.reason = f"rules ran in worker processes to contain crashes, as {self.not_forked}"
         return [rule for rule in rules if rule.id not in self.source.results]
 
     def _decision(self, rules: Sequence[Rule], waiting: Sequence[str]) -> adaptive.PoolDecision:

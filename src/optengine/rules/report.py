@@ -73,8 +73,11 @@ class Stats(_ByName):
     """Counts and times of one run. Seconds are wall time unless said otherwise.
 
     Attributes:
-        mode: how rules were run: sequential (in mode auto in a forked child), threads, processes, or
-            ``sequential+processes`` when auto changed over. requested_mode: what was asked for.
+        mode: how rules were run: sequential (in mode auto in a forked child), threads, processes; several joined by
+            ``+``, such as ``sequential+processes`` when auto changed over or ``processes+threads`` when the pool was
+            lost. Single rules that no worker could take are not in it, but in *fallbacks* and *ran*.
+        requested_mode: what was asked for.
+        ran: how many rules have a result from each mode; see :attr:`RuleResult.mode`.
         reason: why mode auto did what it did; empty in other modes.
         workers: workers used at most.
         worker_reason: why so many.
@@ -102,6 +105,7 @@ class Stats(_ByName):
 
     mode: str = "sequential"
     requested_mode: str = "auto"
+    ran: dict[str, int] = field(default_factory=dict)
     reason: str = ""
     workers: int = 1
     worker_reason: str = ""

@@ -22,7 +22,7 @@ from optengine.rules.model import Rule, RuleResult, Status
 from optengine.rules.placement import Placement
 from optengine.rules.report import Report, Stats
 from optengine.rules.snapshot import DiskSnapshot
-from optengine.rules.store import Store
+from optengine.rules.store import FILE_NAMES, Store
 
 if TYPE_CHECKING:
     from optengine.rules.validator import ProcessPoolValidator
@@ -147,9 +147,10 @@ class Run:
         if self.options.on_result is not None:
             self.options.on_result(result)
 
-    def deliver(self, rule: Rule, raw: RawResult) -> None:
-        """Take the result of a rule that ran."""
+    def deliver(self, rule: Rule, raw: RawResult, mode: str = "processes") -> None:
+        """Take the result of a rule that ran in *mode*."""
         with self.lock:
+            self.stats.ran[mode] = self.stats.ran.get(mode, 0) + 1
             if self.cache is not None:
                 self.cache.keep(rule, raw)
             if raw.vacuous and raw.status is Status.PASS:
@@ -168,6 +169,7 @@ class Run:
                     reason=raw.reason,
                     attempts=raw.attempts,
                     title=rule.title,
+                    mode=mode,
                 ),
                 ran=True,
             )
@@ -203,10 +205,10 @@ class Run:
 
 
 def _below(root: Path, folder: Path) -> tuple[str, ...]:
-    """The path of a cache folder in the tree, so that the cache never changes what it caches; none
-    elsewhere."""
+    """What of the store is in the tree, so that the cache never changes what it caches: its folder, or its files
+    where that is the root; nothing elsewhere."""
     try:
         relative = folder.resolve().relative_to(root).as_posix()
     except ValueError:
         return ()
-    return () if relative == "." else (relative,)
+    return FILE_NAMES if relative == "." else (relative,)

@@ -22,8 +22,8 @@ class Source(Protocol):
     def started(self, rules: Sequence[Rule]) -> None:
         """Take note that *rules* were handed to a worker as one unit."""
 
-    def deliver(self, rule: Rule, raw: RawResult) -> None:
-        """Take the result of *rule*; called once per rule."""
+    def deliver(self, rule: Rule, raw: RawResult, mode: str = "processes") -> None:
+        """Take the result of *rule*, which ran in *mode*; called once per rule."""
 
     def settle(self) -> bool:
         """Write down what is finished; called while workers are busy. True when a batch came to its end."""

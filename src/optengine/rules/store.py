@@ -22,6 +22,9 @@ from optengine.rules.snapshot import Version
 
 FORMAT = 1
 FILE_NAME = f"rules-{FORMAT}.sqlite3"
+_BROKEN = f"rules-{FORMAT}.broken"
+#: Everything a store may put into its folder.
+FILE_NAMES = (FILE_NAME, *(f"{FILE_NAME}-{suffix}" for suffix in ("wal", "shm", "journal")), _BROKEN)
 #: Results kept per rule and code: enough for switching between a few branches.
 KEPT_PER_RULE = 8
 _TABLES = """
@@ -65,7 +68,7 @@ class Store:
         except sqlite3.OperationalError as error:
             raise RulesUsageError(f"The cache folder must be writable; {str(folder)!r}: {error}.") from error
         except sqlite3.DatabaseError:
-            self.moved_aside = self.path.with_suffix(".broken")
+            self.moved_aside = self.path.with_name(_BROKEN)
             self.path.replace(self.moved_aside)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)

@@ -17,6 +17,9 @@ import pytest
 
 from optengine.rules import ProcessPoolValidator, RuleSet
 from optengine.rules.execute import Workspace
+from optengine.rules.formats.document import document
+from optengine.rules.formats.markdown import markdown
+from optengine.rules.formats.table import table
 from optengine.rules.model import SharedBuilder
 from optengine.rules.snapshot import DiskSnapshot
 from optengine.rules.tree import scan
@@ -147,6 +150,12 @@ def test_a_rule_that_cannot_be_sent_or_shown_runs_in_a_thread(tree: Path) -> Non
     rules.add("good", zoo.good)
     report = ProcessPoolValidator(tree, rules, mode="processes", max_workers=2).validate()
     assert report.counts["PASS"] == 2
+    assert (report.stats.mode, report.stats.ran) == ("processes", {"processes": 1, "threads": 1})
+    assert [one.mode for one in report.results] == ["threads", "processes"]
+    for text in (table(report), markdown(report)):
+        assert "rules by mode: 1 processes, 1 threads" in text
+    assert [one["mode"] for one in document(report)["results"]] == ["threads", "processes"]
+    assert document(report)["stats"]["ran"] == {"processes": 1, "threads": 1}
     assert report.stats.fallback_reasons == [
         "stays cannot be sent to a worker: Unshowable: (its message cannot be shown)"
     ]

@@ -17,6 +17,7 @@ import pytest
 
 from optengine import PersistentWorkerPool
 from optengine.rules import Context, Outcome, ProcessPoolValidator, Report, RuleSet
+from optengine.rules.store import FILE_NAME
 
 SOURCE = '''
 """Rules that are edited while the test runs."""
@@ -333,6 +334,24 @@ def test_the_cache_inside_of_the_tree_changes_nothing(tmp_path: Path) -> None:
             tmp_path, rules, mode="sequential", cache_dir=tmp_path / "deep" / "c"
         ).validate()
         assert ran(report) == expected
+
+
+@pytest.mark.parametrize("mode", ["sequential", "processes"])
+def test_the_root_itself_may_be_the_cache_folder(tmp_path: Path, mode: str) -> None:
+    """Files of a store in the root are not part of the tree, also after one was moved aside as broken; others are."""
+    rules = RuleSet()
+    rules.add("lists", Lists("."))
+    for expected in (["lists"], [], ["lists"]):
+        report = ProcessPoolValidator(
+            tmp_path, rules, mode=mode, max_workers=1, cache_dir=tmp_path
+        ).validate()
+        assert ran(report) == expected
+        assert report.results[0].evidence == []
+        if not expected:
+            (tmp_path / FILE_NAME).write_text("no database")
+    (tmp_path / "new.txt").touch()
+    report = ProcessPoolValidator(tmp_path, rules, mode=mode, max_workers=1, cache_dir=tmp_path).validate()
+    assert report.results[0].evidence == ["new.txt"]
 
 
 def test_a_store_that_is_lost_meanwhile_costs_no_result(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def run_lines(report: Report) -> list[str]:
     lines = [
         f"{stats.mode}, {stats.workers} worker(s), {stats.wall_s:.2f} s, {stats.cache_hits} from the cache"
     ]
+    if len(stats.ran) > 1:
+        lines.append("rules by mode: " + ", ".join(f"{count} {mode}" for mode, count in stats.ran.items()))
     if stats.requested_mode == "auto" and stats.reason:
         lines.append(f"auto: {stats.reason}")
     lines.extend(f"fell back to threads: {why}" for why in stats.fallback_reasons)
