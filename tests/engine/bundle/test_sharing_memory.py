@@ -48,6 +48,7 @@ def measure(get, pipe, barrier):
     """Report the memory that touching the whole frame adds to this process, all workers at once."""
     warm = pd.DataFrame({"symbol": ["a"]})
     warm["symbol"].unique()
+    barrier.wait()  # until all are there: every process more takes its part of what was inherited
     before = pss()
     barrier.wait()
     frame = get()
