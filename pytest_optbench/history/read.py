@@ -52,6 +52,8 @@ class Record:
     n: int
     attempt: int
     quick: bool | None
+    code: str | None
+    trees: str | None
     baseline_s: float | None
     optimized_s: float | None
     noise_floor: float | None
@@ -67,7 +69,7 @@ class Record:
     @property
     def entry(self) -> Entry:
         """The short entry for the ledger of later decisions on the same subject."""
-        return {key: getattr(self, key) for key in schema.ENTRY}
+        return schema.without_unknown({key: getattr(self, key) for key in schema.ENTRY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def read(location: Location, since: datetime | None = None) -> History:
     found = History(runs=len(every))
 
     def records(name: str) -> list[Record]:
-        return [_record(name, row) for row in _rows(location, name, (*schema.SUMMARY, "earlier"))]
+        return [_record(name, row) for row in _rows(location, name, _single_values)]
 
     for result in _each(names, records):
         if isinstance(result, Problem):
@@ -139,7 +141,7 @@ def documents(
         wanted.setdefault(record.file, []).append(record)
 
     def whole(name: str) -> list[tuple[Record, dict[str, Any]]]:
-        rows = {row["id"]: row for row in _rows(location, name, schema.arrow_schema().names)}
+        rows = {row["id"]: row for row in _rows(location, name, _everything)}
         return [(record, schema.document(rows[record.id])) for record in wanted[name]]
 
     for result in _each(list(wanted), whole):
@@ -181,14 +183,31 @@ def _each(names: Sequence[str], read_one: Callable[[str], T]) -> Iterator[T | Pr
         yield from pool.map(guarded, names)
 
 
-def _rows(location: Location, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of one file with these columns; raises for a version or shape that is not known."""
+def _rows(
+    location: Location, name: str, read_rows: Callable[[Any, str], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return what ``read_rows`` reads of one file; raises for a version or shape that is not known."""
     pq = arrow("pyarrow.parquet")
     with location.filesystem.open_input_file(location.path(name)) as stream:
         file = pq.ParquetFile(stream, page_checksum_verification=True)
-        schema.check_version(file.metadata.metadata)
-        schema.check_columns(file.schema_arrow)
-        rows: list[dict[str, Any]] = file.read(columns=list(columns), use_threads=False).to_pylist()
+        version = schema.version_of(file.metadata.metadata)
+        schema.check_columns(file.schema_arrow, version)
+        return read_rows(file, version)
+
+
+def _single_values(file: Any, version: str) -> list[dict[str, Any]]:
+    """Return the columns a `Record` is made of; those version 1 has not are in its documents."""
+    old = version == schema.VERSIONS[0]
+    columns = [name for name in (*schema.SUMMARY, "earlier") if not (old and name in schema.CODES)]
+    rows = file.read(columns=[*columns, *(["document"] if old else [])], use_threads=False).to_pylist()
+    return [schema.single_values(row, version) for row in rows]
+
+
+def _everything(file: Any, version: str) -> list[dict[str, Any]]:
+    """Return all columns of the version."""
+    rows: list[dict[str, Any]] = file.read(
+        columns=schema.arrow_schema(version).names, use_threads=False
+    ).to_pylist()
     return rows
 
 

@@ -19,17 +19,31 @@ from pytest_optbench.store.errors import SchemaError
 
 from .location import arrow
 
-VERSION: Final = "optbench/history/1"
+VERSION: Final = "optbench/history/2"
 """The version this package writes."""
 
-VERSIONS: Final = ("optbench/history/1",)
+VERSIONS: Final = ("optbench/history/1", "optbench/history/2")
 """Every version this package reads, oldest first; a new version is appended, none is ever removed."""
 
 FAMILY: Final = "optbench/history/"
 KEY: Final = b"optbench.history"
 WRITER: Final = b"optbench.version"
 
-ENTRY: Final = ("started", "verdict", "reasons", "ratio", "ci_low", "ci_high", "n", "attempt", "quick")
+CODES: Final = ("code", "trees")
+"""Columns of version 2 that version 1 has not: which two codes were compared, see `ledger.codes`."""
+
+ENTRY: Final = (
+    "started",
+    "verdict",
+    "reasons",
+    "ratio",
+    "ci_low",
+    "ci_high",
+    "n",
+    "attempt",
+    "quick",
+    *CODES,
+)
 """Columns that make the short entry of a decision for the ledger of later ones."""
 
 SUMMARY: Final = (
@@ -46,14 +60,16 @@ RUN: Final = ("order", "baseline_s", "optimized_s")
 
 
 @cache
-def arrow_schema() -> Any:
-    """Return the ``pyarrow.Schema`` of version 1."""
+def arrow_schema(version: str = VERSION) -> Any:
+    """Return the ``pyarrow.Schema`` of one of `VERSIONS`."""
     pa = arrow()
     text, real, whole = pa.string(), pa.float64(), pa.int32()
     entry = {
         "started": text, "verdict": text, "reasons": pa.list_(text), "ratio": real, "ci_low": real, "ci_high": real,
         "n": whole, "attempt": whole, "quick": pa.bool_(),
     }  # fmt: skip
+    if version != VERSIONS[0]:
+        entry |= dict.fromkeys(CODES, text)
     pair = {name: whole if name in ("index", "order") else real for name in PAIR}
     pair["control"] = pa.list_(real)
     pair["runs"] = pa.list_(pa.struct([(name, real) for name in RUN]))
@@ -73,14 +89,16 @@ def row(doc: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> dict[st
     """Return the row of decision ``doc`` with these entries as its ``earlier``; `document` takes it back."""
     rest = {key: value for key, value in doc.items() if key not in ("pairs", "earlier")}
     control = doc["control"] or {}
+    entry = ledger.entry(doc)
     found = {
         **{key: doc[key] for key in ("id", "title", "group", "goal", "margin", "confidence", "expected")},
-        **ledger.entry(doc),
+        **entry,
         "baseline_s": doc["baseline"].get("mean_s"),
         "optimized_s": doc["optimized"].get("mean_s"),
         "noise_floor": control.get("noise_floor"),
         "p_adjusted": doc["p_adjusted"],
         "seconds": doc["seconds"],
+        **{key: entry.get(key) for key in CODES},
         "earlier": [{key: each.get(key) for key in ENTRY} for each in earlier],
         "pairs": [_pair(pair) for pair in doc["pairs"]],
     }
@@ -96,10 +114,32 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
     doc = json.loads(row["document"])
     decision_schema.check_version(doc)
     doc["pairs"] = [_pair_back(pair) for pair in row["pairs"]]
-    doc["earlier"] = row["earlier"]
+    doc["earlier"] = _earlier(row)
     decision_schema.validate(doc)
     found: dict[str, Any] = doc
     return found
+
+
+def single_values(row: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """Return the columns of `SUMMARY` and ``earlier`` of a row of any version.
+
+    A row of version 1 says in its document which codes it is about; its ``earlier`` does not say so at all.
+    """
+    found = {key: row[key] for key in (*SUMMARY, "earlier") if key in row}
+    if version == VERSIONS[0]:
+        known = ledger.codes(json.loads(row["document"]).get("code") or {})
+        found |= {key: known.get(key) for key in CODES}
+    return found | {"earlier": _earlier(row)}
+
+
+def without_unknown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a short entry without the codes it does not know, as `ledger.entry` makes it."""
+    return {key: value for key, value in entry.items() if key not in CODES or value is not None}
+
+
+def _earlier(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the entries a row holds; None, which no row may have, for whoever reads it to refuse."""
+    return None if row["earlier"] is None else [without_unknown(each) for each in row["earlier"]]
 
 
 def text_key(identity: str) -> str:
@@ -107,11 +147,11 @@ def text_key(identity: str) -> str:
     return identity.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def check_version(metadata: Mapping[bytes, bytes] | None) -> None:
-    """Return when the metadata of a file name a version this package reads; raises SchemaError with the cure."""
+def version_of(metadata: Mapping[bytes, bytes] | None) -> str:
+    """Return the version that the metadata of a file name, one this package reads; raises SchemaError with the cure."""
     version = (metadata or {}).get(KEY, b"").decode("utf-8", "backslashreplace")
     if version in VERSIONS:
-        return
+        return version
     if version.startswith(FAMILY):
         raise NewerVersion(
             f"a history file must be one of {', '.join(VERSIONS)}, received {version!r}: "
@@ -127,9 +167,9 @@ class NewerVersion(SchemaError):
     """A file of a version that came after this package: what it says is not known, and not guessed."""
 
 
-def check_columns(found: Any) -> None:
-    """Return when a file of version 1 has the columns of version 1; raises SchemaError naming the first odd one."""
-    for field in arrow_schema():
+def check_columns(found: Any, version: str) -> None:
+    """Return when a file has the columns of its version; raises SchemaError naming the first odd one."""
+    for field in arrow_schema(version):
         at = found.get_field_index(field.name)
         received = None if at < 0 else found.field(at).type
         if received is None or not received.equals(field.type):

@@ -16,7 +16,8 @@ def merge(*sources: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """Return the entries of all sources without repetitions, by the time they started.
 
     Entries of one second stay in the order of their source. An entry without a time comes first: it is from
-    before times were recorded. One source alone is in order already, whatever its clock said.
+    before times were recorded. Where only one source says which codes an entry is about, that is taken. One source
+    alone is in order already, whatever its clock said.
     """
     filled = [source for source in sources if source]
     if len(filled) == 1:
@@ -24,7 +25,8 @@ def merge(*sources: Sequence[Mapping[str, Any]]) -> list[Entry]:
     found: dict[Hashable, Entry] = {}
     for source in sources:
         for entry in source:
-            found.setdefault(_key(entry), dict(entry))
+            first = found.setdefault(_key(entry), dict(entry))
+            first |= {key: value for key, value in entry.items() if first.get(key) is None}
     return sorted(found.values(), key=lambda entry: entry.get("started") or "")
 
 

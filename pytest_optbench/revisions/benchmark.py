@@ -20,9 +20,7 @@ from ..measure.process import ProcessPairs
 from ..measured_metrics import memory_of_processes, recorded_in_pairs
 from ..options import Settings
 from ..results import Outcome, Preparation, conclude, prepare
-from ..store import ledger, schema
-from ..store.files import read
-from ..store.folder import stem_for
+from ..store import ledger
 from ..subject import Side as SubjectSide
 from ..subject import Subject, goal_of
 from .sides import BASELINE, OPTIMIZED
@@ -164,13 +162,13 @@ def open_region(
         config=question.config,
     )
     prepared = prepare({OPTIMIZED: subject}, question.settings, root, held)
-    prepared = _same_question(prepared, key, code)
+    prepared = _same_question(prepared, code)
     return Region(key, prepared, prepared.comparison())
 
 
-def _same_question(prepared: Preparation, key: str, code: Mapping[str, Mapping[str, Any]]) -> Preparation:
-    """Count attempts on the same two revisions only: other code is another question."""
-    attempt = _attempt(prepared.folder, key, code)
+def _same_question(prepared: Preparation, code: Mapping[str, Mapping[str, Any]]) -> Preparation:
+    """Count attempts on the same two codes only: another code is another question."""
+    attempt = ledger.attempt_on(prepared.earlier[OPTIMIZED], ledger.codes(code))
     if attempt == prepared.attempt:
         return prepared
     settings = prepared.settings
@@ -178,18 +176,6 @@ def _same_question(prepared: Preparation, key: str, code: Mapping[str, Mapping[s
         settings.trials, settings.max_trials, goal_of(settings).one_sided(settings.alpha), attempt=attempt
     )
     return replace(prepared, attempt=attempt, plan=plan)
-
-
-def _attempt(folder: Path, key: str, code: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return which attempt this is at comparing these two revisions, according to the report folder."""
-    path = folder / f"{stem_for(folder, key)}.json"
-    if not path.exists():
-        return 1
-    doc = schema.loads(read(path).decode("utf-8"))
-    known = [((doc["code"] or {}).get(side) or {}).get("sha256") for side in (BASELINE, OPTIMIZED)]
-    if known != [code[side]["sha256"] for side in (BASELINE, OPTIMIZED)] or doc["verdict"] == "ACCEPT":
-        return 1
-    return int(doc["attempt"]) + (ledger.attempt_number([ledger.entry(doc)]) - 1)
 
 
 def regions_of(node_id: str, pair: PairResult) -> dict[str, Sampled]:

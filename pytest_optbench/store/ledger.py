@@ -49,7 +49,22 @@ def entry(doc: Mapping[str, Any]) -> Entry:
         "n": len(doc["pairs"]),
         "attempt": doc["attempt"],
         "quick": bool((doc["protocol"] or {}).get("quick")) or "quick" in doc["reasons"],
+        **codes(doc["code"] or {}),
     }
+
+
+def codes(code: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
+    """Return which two codes a decision compared, for its entry, from the ``code`` of its document.
+
+    ``code`` names the SHA-256 of what either side ran, ``trees`` what git held of either side as a whole. What is not
+    known of both sides is left out.
+    """
+    sides = [code.get(side) or {} for side in ("baseline", "optimized")]
+    ran = [side.get("sha256") for side in sides]
+    held = [
+        side.get("tree") and "+".join(filter(None, (side["tree"], side.get("dirt_sha256")))) for side in sides
+    ]
+    return {name: " ".join(map(str, both)) for name, both in (("code", ran), ("trees", held)) if all(both)}
 
 
 def attempt_number(entries: Sequence[Mapping[str, Any]]) -> int:
@@ -67,3 +82,22 @@ def attempt_number(entries: Sequence[Mapping[str, Any]]) -> int:
             break
         attempt += 1
     return attempt
+
+
+def attempt_on(entries: Sequence[Mapping[str, Any]], of: Mapping[str, str]) -> int:
+    """Return which attempt the next decision on the two codes ``of`` is: decisions on other codes do not count.
+
+    ``of`` is what `codes` returns. The codes are the same when what ran is, or when what git holds is: another
+    selection of tests imports other files of the same tree. An entry that does not say which codes it is about
+    counts as an attempt, and never as the ACCEPT that ends the count.
+    """
+    same = [each for each in entries if _same(each, of) or (_unknown(each) and each["verdict"] != "ACCEPT")]
+    return attempt_number(same)
+
+
+def _same(entry: Mapping[str, Any], of: Mapping[str, str]) -> bool:
+    return any(entry.get(name) == known for name, known in of.items())
+
+
+def _unknown(entry: Mapping[str, Any]) -> bool:
+    return entry.get("code") is None

@@ -13,6 +13,7 @@ from pytest_optbench.cli import run
 from pytest_optbench.history.location import locate
 from pytest_optbench.history.schema import VERSION
 from pytest_optbench.history.write import write_run
+from pytest_optbench.store.ledger import entry
 
 HERE = Path(__file__).parent
 
@@ -24,7 +25,13 @@ def main() -> None:
 
     folder = HERE / "samples" / f"version-{VERSION.rpartition('/')[2]}"
     folder.mkdir(parents=True)
-    written = write_run(locate(str(folder)), [decision(), inconclusive(), not_equivalent()])
+    sides = {
+        name: {"revision": name, "tree": letter * 40, "dirt_sha256": dirt, "sha256": letter * 64, "files": 3}
+        for name, letter, dirt in (("baseline", "a", None), ("optimized", "b", "d" * 64))
+    }
+    earlier = entry(decision(code=sides, verdict="REJECT", started="2026-11-01T10:00:00Z"))
+    across = decision(code=sides, earlier=[earlier], attempt=2)
+    written = write_run(locate(str(folder)), [across, inconclusive(), not_equivalent()])
     (folder / written).rename(folder / "run.parquet")
     out, err = io.StringIO(), io.StringIO()
     assert run(["history", "export", str(folder), "--format", "jsonl"], out, err) == 0, err.getvalue()

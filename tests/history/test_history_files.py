@@ -88,7 +88,7 @@ def test_the_columns_hold_what_the_document_says(history: Location) -> None:
     assert first.file == name
     table = pq.read_table(Path(history.base) / name)
     assert [len(pairs) for pairs in table.column("pairs").to_pylist()] == [20, 10]
-    assert table.schema.metadata[b"optbench.history"] == b"optbench/history/1"
+    assert table.schema.metadata[b"optbench.history"] == b"optbench/history/2"
 
 
 @pytest.mark.parametrize("version", schema.VERSIONS)
@@ -102,11 +102,11 @@ def test_every_version_ever_written_is_read(version: str) -> None:
 
 def test_a_newer_version_is_refused(history: Location) -> None:
     """A file of a version that is not known yet is named with the cure, and stops whoever counts attempts."""
-    path = stored(history, metadata={b"optbench.history": b"optbench/history/2"})
+    path = stored(history, metadata={b"optbench.history": b"optbench/history/3"})
     problem = only_problem(history)
     assert problem.newer
     assert (
-        "received 'optbench/history/2': it was written by a newer pytest-optbench; upgrade" in problem.message
+        "received 'optbench/history/3': it was written by a newer pytest-optbench; upgrade" in problem.message
     )
     with pytest.raises(
         StoreError, match=rf"the history cannot be used: {path.name}: .* upgrade pytest-optbench"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from samples import decision, inconclusive
 
-from pytest_optbench.history.location import Location
+from pytest_optbench.history.location import Location, locate
 from pytest_optbench.history.read import read
 from pytest_optbench.history.trail import Entry, before, merge, missing
 from pytest_optbench.history.write import write_run
@@ -91,3 +92,21 @@ def test_only_decisions_read_off_the_data_count(history: Location) -> None:
     assert attempt_number(read(history).trail()[ID]) == 2
     write_run(history, [decision(started="2026-11-03T10:00:00Z")])
     assert attempt_number(read(history).trail()[ID]) == 1
+
+
+def test_an_entry_says_which_codes_it_is_about_when_any_source_does() -> None:
+    """A report folder of an older version does not know the codes of an entry; the history does."""
+    known = on(1, code="a b", trees="t u")
+    unknown = {key: value for key, value in known.items() if key not in ("code", "trees")}
+    assert merge([unknown, on(2)], [known]) == merge([known, on(2)], [unknown]) == [known, on(2)]
+
+
+def test_a_history_knows_which_codes_every_version_was_about() -> None:
+    """Files of version 1 say it in their documents, those of version 2 in columns, of what they replaced as well."""
+    samples = Path(__file__).parent / "samples"
+    pair = f"{'9f' * 32} {'3c' * 32}"
+    old = [each.get("code") for each in read(locate(str(samples / "version-1"))).trail()[ID]]
+    assert old == [pair]
+    new = read(locate(str(samples / "version-2"))).trail()[ID]
+    codes, trees = f"{'a' * 64} {'b' * 64}", f"{'a' * 40} {'b' * 40}+{'d' * 64}"
+    assert [(each["code"], each["trees"]) for each in new] == [(codes, trees)] * 2

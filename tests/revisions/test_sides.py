@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from repositories import Repo
 
-from pytest_optbench.revisions.benchmark import _attempt
 from pytest_optbench.revisions.git import Repository
 from pytest_optbench.revisions.sides import BASELINE, OPTIMIZED, Invocation, Side, listing
 from pytest_optbench.revisions.suite_run import corrected, cost
@@ -157,23 +155,3 @@ def test_a_few_seconds_more_are_not_worth_a_line() -> None:
     """What adds up to less than ten seconds is left as it was said."""
     assert corrected(1, (10, 15), 0.1, 1.2) is None
     assert corrected(1, (10, 15), 0.1, 1.4) is not None
-
-
-def test_only_the_same_two_revisions_count_as_an_attempt(tmp_path: Path) -> None:
-    """An undecided comparison of the same code makes the next one a further attempt; other code does not."""
-    golden = Path(__file__).parents[1] / "golden"
-    doc = json.loads((golden / "decision_v1_inconclusive.json").read_text())
-    doc |= {
-        "id": "x",
-        "slug": "x",
-        "attempt": 2,
-        "code": {"baseline": {"sha256": "a"}, "optimized": {"sha256": "b"}},
-    }
-    (tmp_path / "x.json").write_text(json.dumps(doc))
-    same = {BASELINE: {"sha256": "a"}, OPTIMIZED: {"sha256": "b"}}
-    assert _attempt(tmp_path, "x", same) == 3
-    assert _attempt(tmp_path, "x", {**same, OPTIMIZED: {"sha256": "c"}}) == 1
-    assert _attempt(tmp_path, "y", same) == 1
-    doc["verdict"] = "ACCEPT"
-    (tmp_path / "x.json").write_text(json.dumps(doc))
-    assert _attempt(tmp_path, "x", same) == 1

@@ -113,7 +113,7 @@ def test_the_ledger_grows_by_the_decision_that_is_replaced(tmp_path: Path) -> No
         "started": doc["started"], "verdict": "INCONCLUSIVE", "reasons": ["futile"],
         "ratio": doc["ratio"]["estimate"], "ci_low": doc["ratio"]["ci_low"],
         "ci_high": doc["ratio"]["ci_high"],
-        "n": 20, "attempt": 2, "quick": False,
+        "n": 20, "attempt": 2, "quick": False, "code": f"{'9f' * 32} {'3c' * 32}",
     }  # fmt: skip
     schema.validate(samples.inconclusive(earlier=entries))
     assert earlier(tmp_path, "another::id") == []
