@@ -52,7 +52,10 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
     try:
         asked = settings(chosen, _OPTIONS, {"goal": "no-regression"})
-        drift = None if chosen.drift is None else parse_slowdown(chosen.drift)
+        try:
+            drift = None if chosen.drift is None else parse_slowdown(chosen.drift)
+        except OptionError as error:
+            raise OptionError(f"--drift: {error}") from error
         held = read_history(asked.history, Path.cwd(), err)
     except (OptionError, StoreError) as error:
         err.write(f"optbench compare: {error}\n")

@@ -21,6 +21,6 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         if code in REASONS:
             out.write(f"{code:<22} {REASONS[code]}\n")
     if unknown:
-        err.write(f"optbench: no such reason code: {', '.join(unknown)}\n")
+        err.write(f"optbench: no such reason code: {', '.join(unknown)}; `optbench explain` lists them all\n")
         return 2
     return 0

@@ -234,7 +234,7 @@ def test_github_is_told(
     [
         (["--gate=maybe"], "--gate: must be one of strict, lenient, off, received 'maybe'"),
         (["--max-slowdown=-3%"], "--max-slowdown: a slowdown margin must be above 0 %"),
-        (["--drift=0"], "a slowdown margin must be above 0 %"),
+        (["--drift=0"], "--drift: a slowdown margin must be above 0 %"),
         (["--alpha=7"], "--alpha: must be an error rate"),
     ],
 )

@@ -127,7 +127,7 @@ def test_reason_codes_are_explained() -> None:
     assert run(["explain", "futile"], out, err) == 0
     assert "More pairs would hardly help" in out.getvalue()
     assert run(["explain", "nonsense"], out, err) == 2
-    assert "no such reason code: nonsense" in err.getvalue()
+    assert "no such reason code: nonsense; `optbench explain` lists them all" in err.getvalue()
     assert run(["explain"], out, err) == 0
     assert run([], out, err) == 2
 
