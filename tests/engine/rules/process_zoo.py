@@ -10,6 +10,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def exits(ctx: Context) -> bool:
 
 def hangs(ctx: Context) -> bool:
     """Wait."""
-    time.sleep(60)
+    time.sleep(600)
     return True
 
 
@@ -112,16 +113,39 @@ class EndsTheLoader:
         return (os._exit, (1,))
 
 
-def leaves_a_bomb(ctx: Context) -> bool:
-    """Pass, but leave a thread that ends the process a little later."""
-    threading.Timer(0.2, os._exit, [9]).start()
-    return ctx.fs.exists("a.txt")
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Return when it holds, or after a minute."""
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
-def takes_a_while(ctx: Context) -> bool:
-    """Pass after half a second."""
-    time.sleep(0.5)
-    return ctx.fs.exists("a.txt")
+class LeavesABomb:
+    """A rule that passes, but leaves a thread that ends the process once a marker is there."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __call__(self, ctx: Context) -> bool:
+        """Leave the thread and pass."""
+        threading.Thread(target=self.explode, daemon=True).start()
+        return ctx.fs.exists("a.txt")
+
+    def explode(self) -> None:
+        """Wait for the marker and leave."""
+        wait_for(self.marker.exists)
+        os._exit(9)
+
+
+class GetsHit(LeavesABomb):
+    """A rule that leaves the marker and waits for the end the first time, and passes the second."""
+
+    def __call__(self, ctx: Context) -> bool:
+        """Pass when the marker is there."""
+        if not self.marker.exists():
+            self.marker.touch()
+            time.sleep(60)
+        return ctx.fs.exists("a.txt")
 
 
 class Unshowable(Exception):
@@ -234,7 +258,7 @@ class Draws:
             "SKIP": lambda: None,
             "ERROR": lambda: raises_unshowable(ctx),
             "CRASH": lambda: os.kill(os.getpid(), signal.SIGKILL),
-            "TIMEOUT": lambda: time.sleep(60),
+            "TIMEOUT": lambda: time.sleep(600),
         }
         return ends[self.end]()
 
@@ -268,7 +292,7 @@ class Asks:
     def __call__(self, ctx: Context) -> object:
         """Wait for the others and ask."""
         if self.meet is not None:
-            self.meet.wait(20)
+            self.meet.wait(120)
         return ctx.shared(self.name)
 
 
@@ -311,12 +335,9 @@ class Awaits(Leaves):
     """A rule that passes only if a marker is left while it runs."""
 
     def __call__(self, ctx: Context) -> bool:
-        """Look for it for half a minute."""
-        for _ in range(600):
-            if self.marker.exists():
-                return True
-            time.sleep(0.05)
-        return False
+        """Look for it for a minute."""
+        wait_for(self.marker.exists)
+        return self.marker.exists()
 
 
 def which_process(ctx: Context) -> Outcome:
@@ -334,10 +355,32 @@ def build_counted(ctx: Context) -> int:
 _builds = 0
 
 
-def build_slowly(ctx: Context) -> int:
-    """Take a while to find out which process this is."""
-    time.sleep(0.4)
-    return os.getpid()
+class Gathers:
+    """A rule that tells what the run-wide input holds and which process looked, once two processes do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, ctx: Context) -> object:
+        """Wait for company and look."""
+        self.meet()
+        return ctx.passed(str(os.getpid()), dict(ctx.shared("wide")))
+
+    def meet(self) -> None:
+        """Wait until another process came here, too."""
+        (self.folder / str(os.getpid())).touch()
+        wait_for(lambda: len(list(self.folder.iterdir())) > 1)
+
+
+class BuildsSlowly(Gathers):
+    """A builder that takes a while to find out which process this is: in run 0 until another one builds, too."""
+
+    def __call__(self, ctx: Context) -> int:
+        """Take the while."""
+        if ctx.config["run"] == 0:
+            self.meet()
+        time.sleep(0.4)
+        return os.getpid()
 
 
 def never_builds(ctx: Context) -> object:

@@ -36,7 +36,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def validate(tree: Path, rules: RuleSet, **more: Any) -> Report:
-    options: dict[str, Any] = {"mode": "processes", "max_workers": 2, "timeout": 30, **more}
+    options: dict[str, Any] = {"mode": "processes", "max_workers": 2, "timeout": 60, **more}
     return ProcessPoolValidator(tree, rules, **options).validate()
 
 
@@ -109,13 +109,15 @@ def test_a_worker_lost_before_the_start_is_not_blamed_on_others(
     assert report.result("ends").message == "ends was lost with its worker 3 times before it was started"
 
 
-def test_a_rule_hit_by_another_ones_thread_is_run_again(tree: Path, pool: PersistentWorkerPool) -> None:
+def test_a_rule_hit_by_another_ones_thread_is_run_again(
+    tree: Path, tmp_path: Path, pool: PersistentWorkerPool
+) -> None:
     """When a thread left behind ends the process, the rule that happened to run gets its own attempt and
     passes."""
     rules = RuleSet()
-    rules.add("bomb", zoo.leaves_a_bomb, group="g")
-    rules.add("victim", zoo.takes_a_while, group="g")
-    report = validate(tree, rules, pool=pool, max_workers=1)
+    rules.add("bomb", zoo.LeavesABomb(tmp_path / "marker"), group="g")
+    rules.add("victim", zoo.GetsHit(tmp_path / "marker"), group="g")
+    report = validate(tree, rules, pool=pool, max_workers=1, timeout=120)
     assert [one.status for one in report.results] == ["PASS", "PASS"]
     assert report.result("victim").attempts == 2
 
@@ -256,9 +258,10 @@ def test_a_run_wide_input_is_built_once_for_all_workers(
     """The parent builds it, and both workers read what it built."""
     rules = RuleSet()
     rules.shared("wide", scope="run")(zoo.BuildsOnce(tmp_path / "log"))
+    (tmp_path / "met").mkdir()
     for number in range(8):
-        rules.add(f"R{number}", zoo.uses_wide)
-    report = validate(tree, rules, pool=pool)
+        rules.add(f"R{number}", zoo.Gathers(tmp_path / "met"))
+    report = validate(tree, rules, pool=pool, timeout=120)
     assert {str(one.evidence) for one in report.results} == {"{'text': 'x'}"}
     assert len({one.message for one in report.results}) == 2
     assert (tmp_path / "log").read_text().split() == [str(os.getpid())]
@@ -270,12 +273,15 @@ def test_a_group_whose_input_was_dear_stays_whole(
     """A group that is alone is cut for two workers while nothing is known of it, and no more once the store knows
     that building its input takes longer than all its rules."""
     rules = RuleSet()
-    rules.shared("slow")(zoo.build_slowly)
+    (tmp_path / "met").mkdir()
+    rules.shared("slow")(zoo.BuildsSlowly(tmp_path / "met"))
     for number in range(6):
         rules.add(f"R{number}", zoo.uses_slow, group="g")
     processes = []
     for run in range(2):
-        report = validate(tree, rules, pool=pool, cache_dir=tmp_path / "cache", config={"run": run})
+        report = validate(
+            tree, rules, pool=pool, cache_dir=tmp_path / "cache", config={"run": run}, timeout=120
+        )
         assert report.stats.cache_hits == 0
         processes.append(len({one.evidence for one in report.results}))
     assert processes == [2, 1]
@@ -292,7 +298,7 @@ def test_no_worker_waits_for_the_end_of_a_batch(
     rules.add("late", zoo.good, requires=["waits"])
     rules.add("second", zoo.good, requires=["first"])
     rules.add("third", zoo.Leaves(tmp_path / "marker"), requires=["second"])
-    report = validate(tree, rules, pool=pool, timeout=60, cache_dir=tmp_path / "cache" if cached else None)
+    report = validate(tree, rules, pool=pool, timeout=120, cache_dir=tmp_path / "cache" if cached else None)
     assert report.counts["PASS"] == 5
     assert [(one.rules, one.ran) for one in report.batches] == [
         (["waits", "first"], 2),
@@ -319,7 +325,7 @@ def run_script(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = "import sys\nfrom pathlib import Path\n" + textwrap.dedent(text)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
 
 
 def test_a_pool_that_cannot_start_falls_back_to_threads(tree: Path) -> None:
@@ -371,7 +377,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tree: Path) -> None:
         assert name == "good"
         run.kill()
     pid = int(worker.removeprefix("pid-"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)
