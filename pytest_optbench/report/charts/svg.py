@@ -168,6 +168,8 @@ def _swatch(swatch: str) -> str:
         drawn = f'<rect class="{name}" x="0" y="1" width="20" height="12"/>'
     elif name == "second":
         drawn = f'<path class="second" d="{DIAMOND}" transform="translate(10 7)"/>'
+    elif name.startswith("optimized"):
+        drawn = f'<rect class="{name}" x="6" y="3" width="8" height="8"/>'
     elif kind == "mark":
         drawn = f'<circle class="{name}" cx="10" cy="7" r="{6 if name == "ring" else 4.5}"/>'
     else:

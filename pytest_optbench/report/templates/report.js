@@ -130,6 +130,8 @@
     }
 
     addEventListener("hashchange", () => show(true));
+    addEventListener("resize", () => open && reachable(open));
+    document.addEventListener("toggle", () => open && reachable(open), true);
     history.scrollRestoration = "manual";
     show(false);
   }
@@ -150,10 +152,11 @@
     nav.append(list);
   }
 
-  // A table wider than the page can be scrolled from the keyboard.
+  // A table wider than the page can be scrolled from the keyboard, also once it is unfolded or the window shrinks.
   function reachable(page) {
     for (const region of page.querySelectorAll(".scroll")) {
       if (region.scrollWidth > region.clientWidth) region.tabIndex = 0;
+      else region.removeAttribute("tabindex");
     }
   }
 
@@ -172,6 +175,7 @@
       tip.style.left = `${middle + scrollX}px`;
       tip.style.top = `${place.top + scrollY - 8}px`;
     }
+    addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
     addEventListener("pointerover", hint);
     addEventListener("pointerdown", hint);
   }
