@@ -13,7 +13,7 @@ from optengine.testing.leftovers import no_leftovers as check_leftovers
 @pytest.fixture
 def no_leftovers() -> Iterator[None]:
     """Fail the test if it leaves a process, segment, temporary file, thread or descriptor behind."""
-    with check_leftovers():
+    with check_leftovers(patience_s=60.0):
         yield
 
 

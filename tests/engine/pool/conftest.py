@@ -21,8 +21,8 @@ def _interpreters_are_traced_once(request: pytest.FixtureRequest) -> Iterator[No
 
 @pytest.fixture(scope="module", params=START_METHODS)
 def pool(request):
-    """A pool of two workers, with a time-out and a memory limit, kept for the module."""
+    """A pool of two workers, with a memory limit and a time-out that no task is to come near, kept for the module."""
     with PersistentWorkerPool(
-        2, start_method=request.param, task_timeout=1.0, memory_limit=(180 << 20, 200 << 20), max_attempts=2
+        2, start_method=request.param, task_timeout=120.0, memory_limit=(180 << 20, 200 << 20), max_attempts=2
     ) as kept:
         yield kept

@@ -245,9 +245,9 @@ def mark_sleep_mark(item):
 
 
 def wait_for_file(item):
-    """Wait until the file exists (at most a minute), then tell which process ran this."""
+    """Wait until the file exists (at most four minutes), then tell which process ran this."""
     path = item
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while path is not None and not Path(path).exists():
         if time.monotonic() > deadline:
             raise TimeoutError(path)
@@ -257,7 +257,7 @@ def wait_for_file(item):
 
 def spin_until_file(path):
     """As wait_for_file, without ever sleeping."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while path is not None and not Path(path).exists():
         if time.monotonic() > deadline:
             raise TimeoutError(path)

@@ -13,7 +13,7 @@ def gone(pid):
         return True
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

@@ -64,22 +64,25 @@ def test_an_exception_that_cannot_be_rebuilt_is_raised_as_a_task_error(pool):
         pool.run_batch(tasks.raise_needs_two, [0])
 
 
-def test_as_completed_yields_every_index_once(pool):
+def test_as_completed_yields_every_index_once(pool, tmp_path):
     """The stream holds every item once, failures as TaskFailure, and the quick before the slow."""
     seen = dict(pool.as_completed_batch(tasks.raise_at_three, range(200)))
 
     assert sorted(seen) == list(range(200))
     assert isinstance(seen[3], TaskFailure)
     assert all(seen[index] == index for index in range(200) if index != 3)
-    order = [index for index, _ in pool.as_completed_batch(tasks.sleep_then_return, [0.5, 0.0], chunksize=1)]
-    assert order == [1, 0]
+    gate = tmp_path / "gate"
+    stream = pool.as_completed_batch(tasks.wait_for_file, [str(gate), None], chunksize=1)
+    assert next(stream)[0] == 1
+    gate.touch()
+    assert [index for index, _ in stream] == [0]
 
 
 def test_leaving_the_stream_early_takes_the_rest_back(pool, tmp_path):
     """Closing the iterator stops tasks that have not begun."""
     log = tmp_path / "log"
     stream = pool.as_completed_batch(
-        tasks.append_mark, [(str(log), mark, 0.05) for mark in range(100)], chunksize=10
+        tasks.append_mark, [(str(log), mark, 0.4) for mark in range(100)], chunksize=10
     )
     next(stream)
     stream.close()
@@ -91,7 +94,7 @@ def test_leaving_the_stream_early_takes_the_rest_back(pool, tmp_path):
 def test_a_failed_batch_does_not_run_the_rest(pool, tmp_path):
     """After the first failure tasks that have not begun are taken back from the workers."""
     log = tmp_path / "log"
-    items = [(str(log), mark, 0.02) for mark in range(200)]
+    items = [(str(log), mark, 0.3) for mark in range(200)]
     items[2] = None
     with pytest.raises(TypeError):
         pool.run_batch(tasks.append_mark, items, chunksize=50)
@@ -264,13 +267,15 @@ def test_shutdown_without_waiting_finishes_the_work(no_leftovers):
     assert [future.result(60) for future in futures] == [0.05] * 5
 
 
-def test_a_future_can_be_cancelled_before_it_runs(no_leftovers):
+def test_a_future_can_be_cancelled_before_it_runs(tmp_path, no_leftovers):
     """Cancelling a waiting future works as in the standard library."""
+    gate = tmp_path / "gate"
     with PersistentWorkerPool(1) as pool:
-        blocker = pool.submit(tasks.sleep_then_return, 0.3)
+        blocker = pool.submit(tasks.wait_for_file, str(gate))
         waiting = pool.submit(tasks.increment, 1)
         assert waiting.cancel()
-        assert blocker.result(60) == 0.3
+        gate.touch()
+        assert blocker.result(60) > 0
         assert waiting.cancelled()
         assert pool.submit(tasks.increment, 2).result(60) == 3
 

@@ -124,20 +124,23 @@ def test_batches_of_several_threads_take_turns(pair, tmp_path):
     started = threading.Event()
 
     def long_batch():
-        stream = pair.as_completed_batch(tasks.sleep_then_return, [0.02] * 100, chunksize=1)
+        stream = pair.as_completed_batch(tasks.sleep_then_return, [0.02] * 5000, chunksize=1)
         next(stream)
         started.set()
         for _ in stream:
-            pass
-        order.append("long")
+            if order:
+                break
+        else:
+            order.append("long")
+        stream.close()
 
     thread = threading.Thread(target=long_batch)
     thread.start()
-    assert started.wait(60)
+    assert started.wait(240)
     pair.run_batch(tasks.sleep_then_return, [0.01] * 4, chunksize=1)
     order.append("short")
-    thread.join(60)
-    assert order == ["short", "long"]
+    thread.join(240)
+    assert order == ["short"]
 
 
 def test_a_task_timeout_of_one_batch_does_not_touch_another(pair):
@@ -156,7 +159,7 @@ def test_a_time_out_in_a_chunk_costs_only_its_task(pair):
         [0.0] * 5 + [30] + [0.0] * 5,
         on_error="return",
         chunksize=11,
-        task_timeout=0.3,
+        task_timeout=1.0,
     )
     assert [result for result in results if result != 0.0] == [results[5]]
     assert results[5].kind == "timeout"

@@ -1,5 +1,6 @@
 """100 tasks of which one misbehaves: 99 results and one typed failure, each time, under every start method."""
 
+import re
 import threading
 
 import pytest
@@ -17,7 +18,7 @@ def test_one_misbehaving_task_costs_only_itself(pool, beast):
     kind = BEASTS[beast][1]
 
     results = pool.run_batch(
-        run_beast, items, on_error="return", task_timeout=0.6 if kind == "timeout" else 120.0
+        run_beast, items, on_error="return", task_timeout=1.0 if kind == "timeout" else 120.0
     )
 
     assert [result for number, result in enumerate(results) if number != POISONED] == [
@@ -66,10 +67,12 @@ def test_exit_codes_and_signals_are_named(pool):
 
 def test_a_time_out_shows_where_the_task_hung(pool):
     """The stack of a task that hangs is attached to its failure, down to the function."""
-    failure, stopped = pool.run_batch(run_beast, [("hangs", 0), ("stops", 1)], on_error="return")
+    failure, stopped = pool.run_batch(
+        run_beast, [("hangs", 0), ("stops", 1)], on_error="return", task_timeout=1.0
+    )
 
     assert failure.kind == "timeout"
-    assert "the task must end within 1 s; it ran for 1." in failure.message
+    assert re.search(r"the task must end within 1 s; it ran for \d+\.\d", failure.message)
     assert 'bestiary.py", line' in failure.stack
     assert "in hangs" in failure.stack
     assert "stopped (SIGSTOP)" in stopped.message

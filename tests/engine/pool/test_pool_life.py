@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 
 import pool_tasks as tasks
 import psutil
@@ -97,14 +96,18 @@ def test_a_killed_idle_worker_is_replaced(method, no_leftovers):
         assert any("died without a task to blame: it was killed by SIGKILL" in note for note in pool.notes)
 
 
-def test_a_killed_fork_server_is_replaced(no_leftovers):
-    """When the fork server dies its workers are replaced too, and the batch is still complete."""
+def test_a_killed_fork_server_is_replaced(tmp_path, no_leftovers):
+    """When the fork server dies its workers are replaced too, and what was given to them is still computed."""
+    gate = tmp_path / "gate"
     with PersistentWorkerPool(2) as pool:
         pool.run_batch(tasks.increment, [1])
         server = psutil.Process(pool._supervisor.fleet.launcher._fresh.pid)
-        threading.Timer(0.2, server.kill).start()
-        assert pool.run_batch(tasks.sleep_then_return, [0.1] * 8, chunksize=1) == [0.1] * 8
-        assert any("the fork server was replaced" in note for note in pool.notes)
+        futures = [pool.submit(tasks.wait_for_file, str(gate)) for _ in range(8)]
+        wait_until(lambda: any(future.running() for future in futures))
+        server.kill()
+        wait_until(lambda: any("the fork server was replaced" in note for note in pool.notes))
+        gate.touch()
+        assert all(future.result(60) > 0 for future in futures)
 
 
 def test_what_a_dead_task_started_is_ended_too(tmp_path, no_leftovers):

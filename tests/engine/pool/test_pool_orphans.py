@@ -56,7 +56,7 @@ def kill_parent(waits_in, method, folder, *, group=False, after_s=0.0):
         time.sleep(after_s)
         (os.killpg if group else os.kill)(parent.pid, signal.SIGKILL)
         parent.wait()
-        wait_until(lambda: not marked(mark), seconds=20)
+        wait_until(lambda: not marked(mark))
     finally:
         for pid in marked(mark):
             os.kill(pid, signal.SIGKILL)

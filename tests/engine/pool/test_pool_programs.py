@@ -18,7 +18,7 @@ METHODS = ["preload", "fork", "forkserver", "spawn"]
 each_method = pytest.mark.parametrize("method", METHODS)
 
 
-def run_script(code, *arguments, timeout=60):
+def run_script(code, *arguments, timeout=240):
     """Standard output of a Python script given as text on the command line's ``-c``."""
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments],
@@ -67,7 +67,7 @@ def test_functions_and_classes_of_a_script_travel(method, tmp_path):
         )
     )
     result = subprocess.run(
-        [sys.executable, script, method], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, script, method], capture_output=True, text=True, timeout=240, check=False
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "[6, 7] ()\n"
@@ -89,7 +89,7 @@ def test_code_without_an_importable_main_module_travels_by_value(how, tmp_path):
         script = tmp_path / "script.py"
         script.write_text(code)
         command = [sys.executable, script]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "[1, 2]\nTrue\n"
 
@@ -124,7 +124,9 @@ def test_a_lean_pool_imports_neither_the_main_module_nor_what_the_program_uses(m
             """
         )
     )
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=240, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{not lean} {not lean and method == 'preload'} 2 ()\n"
 
@@ -138,6 +140,100 @@ def test_a_program_may_end_without_closing_its_pool(tmp_path):
         pool.submit(abs, -2).add_done_callback(lambda future: print(future.result()))
     """
     assert run_script(code) == "[1]\n2\n"
+
+
+@each_method
+def test_a_forgotten_pool_ends_with_the_program_in_silence(method):
+    """A pool dropped just before the end finishes what it was given, and nothing is printed about its end."""
+    code = f"""
+        import sys
+        from optengine import PersistentWorkerPool
+        def use():
+            pool = PersistentWorkerPool(2, start_method={method!r})
+            pool.run_batch(abs, [-1])
+            pool.submit(abs, -2).add_done_callback(lambda future: print(future.result()))
+        use()
+    """
+    for _ in range(3):
+        result = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (result.returncode, result.stdout, result.stderr) == (0, "2\n", "")
+
+
+def test_a_forked_server_is_no_child_for_multiprocessing_to_join():
+    """Its process object is closed in the pool's thread, where another thread that joins it would fail."""
+    code = """
+        import multiprocessing
+        from optengine import PersistentWorkerPool
+        with PersistentWorkerPool(1, start_method="fork") as pool:
+            assert pool.start_method == "fork" and pool.run_batch(abs, [-1]) == [1]
+            print(multiprocessing.active_children())
+    """
+    assert run_script(code) == "[]\n"
+
+
+@each_method
+@pytest.mark.parametrize("reaper", ["signal.SIG_IGN", "reap"])
+def test_a_program_that_takes_every_exit_status_loses_nothing(method, reaper):
+    """Where the ends of all children are taken by the program or the system, pools work and end in silence."""
+    code = f"""
+        import os, signal
+        from optengine import PersistentWorkerPool
+        def reap(*_):
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                pass
+        signal.signal(signal.SIGCHLD, {reaper})
+        for _ in range(3):
+            with PersistentWorkerPool(1, start_method={method!r}) as pool:
+                pool.run_batch(abs, [-1])
+                (failure,) = pool.run_batch(os._exit, [3], on_error="return")
+                print(failure.kind, pool.run_batch(abs, [-2]))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "crash [2]\n" * 3, "")
+
+
+def test_an_interrupt_while_a_pool_ends_kills_its_tasks(tmp_path):
+    """Ctrl-C during the wait at the end of a with block, and at the end of the program, leaves no task running."""
+    for where in ("block", "program"):
+        note = tmp_path / where
+        code = f"""
+            import sys, time
+            sys.path.insert(0, {str(Path(tasks.__file__).parent)!r})
+            import pool_tasks
+            from optengine import PersistentWorkerPool
+            pool = PersistentWorkerPool(1)
+            pool.submit(pool_tasks.run_forever, {str(note)!r})
+            if {where == "block"}:
+                with pool:
+                    pass
+        """
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as parent:
+            wait_until(note.exists)
+            deadline = time.monotonic() + 60
+            while parent.poll() is None and time.monotonic() < deadline:
+                parent.send_signal(signal.SIGINT)  # one that comes before the wait does not end the program yet
+                time.sleep(1)
+            if parent.poll() is None:
+                parent.kill()
+            _, errors = parent.communicate()
+        assert parent.returncode != -signal.SIGKILL
+        assert "KeyboardInterrupt" in errors
 
 
 @each_method
@@ -179,11 +275,11 @@ def test_ctrl_c_once_drains_and_twice_kills(times, tmp_path):
         sys.path.insert(0, {str(Path(tasks.__file__).parent)!r})
         import pool_tasks
         from optengine import PersistentWorkerPool
-        pool = PersistentWorkerPool(2, interrupt_grace=60)
+        pool = PersistentWorkerPool(2, interrupt_grace=240)
         pool.run_batch(abs, range(10))
         began = time.monotonic()
         try:
-            items = [({str(log)!r}, number, {2.0 if times == 1 else 50.0}) for number in range(50)]
+            items = [({str(log)!r}, number, {5.0 if times == 1 else 500.0}) for number in range(50)]
             pool.run_batch(pool_tasks.mark_sleep_mark, items, chunksize=1)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
@@ -196,8 +292,8 @@ def test_ctrl_c_once_drains_and_twice_kills(times, tmp_path):
         wait_until(lambda: log.exists() and log.read_text().count("begin") == 2)
         for _ in range(times):
             parent.send_signal(signal.SIGINT)
-            time.sleep(0.3)
-        output, _ = parent.communicate(timeout=40)
+            time.sleep(1)
+        output, _ = parent.communicate(timeout=240)
     assert output == "interrupted\n"
     assert parent.returncode == 0
     assert log.read_text().count("begin") == 2

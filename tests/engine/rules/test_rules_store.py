@@ -92,6 +92,7 @@ def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
     throughout."""
     store = Store(tmp_path)
     chance = random.Random(4)
+    written = [f"key{n}" for n in range(50)]
     for round_number in range(4):
         writers = [
             subprocess.Popen(
@@ -102,6 +103,9 @@ def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
         for writer in writers:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"
+        deadline = time.monotonic() + 240
+        while not store.entries(written) and time.monotonic() < deadline:
+            time.sleep(0.01)
         time.sleep(chance.uniform(0.02, 0.2))
         store.save([("mine", f"t{round_number}", body(round_number))], {}, {})
         for writer in writers:
@@ -114,7 +118,7 @@ def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
         connection.close()
     assert Store(tmp_path).moved_aside is None
     assert len(store.entries(["mine"])["mine"]) == 4
-    assert len(store.entries([f"key{n}" for n in range(50)])) > 0
+    assert len(store.entries(written)) > 0
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
