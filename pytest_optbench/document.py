@@ -14,6 +14,7 @@ from typing import Any
 
 from .core.decision import Decision
 from .core.findings import Finding
+from .distinct import renamed
 from .measure.environment import read_environment
 from .measure.memory import MemoryUse
 from .store import slug
@@ -72,7 +73,7 @@ def document(decision: Decision, context: Context) -> dict[str, Any]:
         "optimized": {"name": subject.optimized.name, **numbers["optimized"]},
         "diagnostics": numbers["diagnostics"] + noticed,
         "memory": _memory(context),
-        "config": {str(key): _plain(value) for key, value in subject.config.items()},
+        "config": _plain(subject.config),
         "environment": read_environment(context.clock_resolution_s),
         "code": {"baseline": dict(subject.baseline.code), "optimized": dict(subject.optimized.code)},
         "protocol": {
@@ -186,7 +187,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return renamed({key: _plain(inner) for key, inner in value.items()}, {key: str(key) for key in value})
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     return repr(value)[:_LONGEST_CONFIG]

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from .distinct import renamed
+
 FREE_TEXT: Final = frozenset(
     {
         "summary", "baseline", "optimized", "criteria", "equivalence", "diagnostics", "memory", "metrics",
@@ -21,6 +23,9 @@ FREE_TEXT: Final = frozenset(
 )  # fmt: skip
 """Keys of a decision that hold what an arm, a test or its author said."""
 
+FREE_KEYS: Final = frozenset({"config"})
+"""Those of them whose own keys are the author's, too."""
+
 _FIXED: Final = frozenset({"id", "code", "level", "name", "sha256"})
 """Keys below them that are codes or names, not text."""
 
@@ -28,12 +33,15 @@ _FIXED: Final = frozenset({"id", "code", "level", "name", "sha256"})
 def scrub(
     doc: Mapping[str, Any], home: str | None = None, host: str | None = None, root: Path | None = None
 ) -> dict[str, Any]:
-    """Return decision ``doc`` with its texts as `clean` makes them.
+    """Return decision ``doc`` with its texts, and the names of its settings, as `clean` makes them.
 
     Ids, titles and groups stay as they are: they identify the decision.
     """
-    texts = {key: value for key, value in doc.items() if key in FREE_TEXT}
-    return {**doc, **clean(texts, root, home, host)}
+    patterns = list(_patterns(root, home, host))
+    texts = {
+        key: _clean(value, patterns, keys=key in FREE_KEYS) for key, value in doc.items() if key in FREE_TEXT
+    }
+    return {**doc, **texts}
 
 
 def clean(value: Any, root: Path | None = None, home: str | None = None, host: str | None = None) -> Any:
@@ -65,16 +73,20 @@ def _folders(path: str) -> list[str]:
     return [re.escape(each) for each in both if each]
 
 
-def _clean(value: Any, patterns: list[tuple[re.Pattern[str], str]]) -> Any:
+def _clean(value: Any, patterns: list[tuple[re.Pattern[str], str]], *, keys: bool = False) -> Any:
+    """Return ``value`` with its texts replaced; with ``keys`` those of mappings as well, none of which is lost."""
     if isinstance(value, str):
         for pattern, word in patterns:
             value = pattern.sub(word, value)
         return value
+    if isinstance(value, Mapping) and keys:
+        inner = {key: _clean(item, patterns, keys=True) for key, item in value.items()}
+        return renamed(inner, {key: _clean(key, patterns) for key in value})
     if isinstance(value, Mapping):
         return {
             key: item if key in _FIXED and isinstance(item, str) else _clean(item, patterns)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_clean(item, patterns) for item in value]
+        return [_clean(item, patterns, keys=keys) for item in value]
     return value

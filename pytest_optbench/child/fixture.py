@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..distinct import renamed
 from ..fixture import ArmLike, Asked, Optbench
 from ..measure.arm import Arm, Arms
 from ..measure.errors import ArmRaised, InvalidArm
@@ -91,7 +92,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return renamed({key: plain(inner) for key, inner in value.items()}, {key: str(key) for key in value})
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
     return repr(value)[:2000]

@@ -28,6 +28,36 @@ def test_texts_lose_the_home_folder_and_the_host() -> None:
     assert found["config"] == {"cache": ["~"]}
 
 
+def test_the_names_of_settings_lose_them_too_and_stay_apart() -> None:
+    """At any depth, in their order; two that become alike are numbered, and one that was so before keeps its name."""
+    config = {
+        "/users/ada/a": 1,
+        "/home/ada/../x on lovelace": [{"/users/ada": {"name": "/users/ada/b"}}],
+        "/users/ada/link": 2,
+        "~/link": 3,
+        "~/link (2)": 4,
+    }
+    found = scrub(decision(config=config), home="/users/ada", host="lovelace")["config"]
+    assert list(found.items()) == [
+        ("~/a", 1),
+        ("/home/ada/../x on (host)", [{"~": {"name": "~/b"}}]),
+        ("~/link (3)", 2),
+        ("~/link", 3),
+        ("~/link (2)", 4),
+    ]
+    assert scrub(decision(config=found), home="/users/ada", host="lovelace")["config"] == found
+
+
+def test_only_settings_have_names_of_their_own() -> None:
+    """The keys every decision has stay, whatever the machine is called."""
+    doc = decision(config={"peak_bytes on baseline": 1})
+    for host in ("baseline", "how", "isolation", "file"):
+        found = scrub(doc, home="/", host=host)
+        assert {key: list(found[key]) for key in ("memory", "protocol", "environment", "code")} == {
+            key: list(doc[key]) for key in ("memory", "protocol", "environment", "code")
+        }
+
+
 def test_what_identifies_a_decision_is_never_changed() -> None:
     """Id, slug, title and numbers stay, whatever the machine is called."""
     doc = decision()

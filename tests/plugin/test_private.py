@@ -107,3 +107,16 @@ def test_a_failing_command_names_no_place(tmp_path: Path, monkeypatch: pytest.Mo
     (document,) = json.loads((tmp_path / "reports" / "index.json").read_text())
     assert "it said: ~/secret on (host), x" in document["diagnostics"][0]["message"]
     check(tmp_path, tmp_path / "reports")
+
+
+def test_the_names_of_settings_are_cleaned_and_none_is_lost(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home folder in a key becomes ``~``, and keys that become alike as text are kept apart by a number."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("ada")))  # that of pytester is the project itself
+    config = '{1: "number", "1": "text", f"{Path.home()}/data": [{None: 1, "None": 2}]}'
+    bench.body(f"from pathlib import Path\noptbench.compare(baseline=slow, optimized=same, config={config})")
+    bench.run("--optbench-quick", "--optbench-gate=off")
+    assert bench.only()["config"] == {
+        "1 (2)": "number", "1": "text", "~/data": [{"None (2)": 1, "None": 2}],
+    }  # fmt: skip
