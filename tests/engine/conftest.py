@@ -31,10 +31,10 @@ def in_worker() -> Iterator[Callable[..., Any]]:
     def call(method: str, function: Callable[..., Any], *args: Any) -> Any:
         if method == "fork":
             with start(method) as pool:
-                return pool.submit(function, *args).result(timeout=60)
+                return pool.submit(function, *args).result(timeout=240)
         if method not in kept:
             kept[method] = start(method)
-        return kept[method].submit(function, *args).result(timeout=60)
+        return kept[method].submit(function, *args).result(timeout=240)
 
     yield call
     for pool in kept.values():

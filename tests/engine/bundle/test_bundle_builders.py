@@ -58,7 +58,7 @@ def test_a_killed_build_leaves_the_old_bundle_or_none(tmp_path, bars, point, exi
     path = tmp_path / "b"
     old = Bundle.build(path, {"bars": bars}) if existing else None
     script = [sys.executable, "-c", textwrap.dedent(KILLED), str(path), point]
-    ended = subprocess.run(script, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(script, capture_output=True, timeout=240, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     if old is not None:
         old.verify()

@@ -83,7 +83,12 @@ def test_the_environment_names_the_folder(tmp_path, folder):
     for number, environment in enumerate([{ENVIRONMENT: str(folder)}, {ENVIRONMENT: ""}]):
         command = [sys.executable, "-c", script, str(tmp_path / str(number))]
         done = subprocess.run(
-            command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=True
+            command,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=True,
         )
         sizes.append(int(done.stdout))
     assert sizes[0] < 100_000 < sizes[1]

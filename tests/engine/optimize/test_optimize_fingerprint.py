@@ -114,7 +114,7 @@ def test_it_is_the_same_in_another_process() -> None:
             env={"PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=240,
         ).stdout
         for seed in ("1", "2")
     }

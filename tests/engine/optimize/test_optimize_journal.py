@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from journal_driver import optimizer as driven
 from optimize_tasks import SPACE, noisy, slow, smooth
@@ -72,13 +74,13 @@ def test_a_killed_driver_resumes_to_the_same_history(name: str, workers: int, tm
         process = subprocess.Popen(command)
         before = len(journal.read_bytes().splitlines()) if journal.exists() else 0
         wanted = before + random.Random(attempt).randint(1, 12)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while process.poll() is None and time.monotonic() < deadline:
             if journal.exists() and len(journal.read_bytes().splitlines()) >= wanted:
                 os.kill(process.pid, signal.SIGKILL)
                 break
             time.sleep(0.002)
-        process.wait(timeout=60)
+        process.wait(timeout=240)
     subprocess.run(command, check=True, timeout=120)
     assert output.read_bytes() == undisturbed.history_bytes()
 
@@ -221,7 +223,7 @@ def test_a_journal_has_one_writer(tmp_path: Path) -> None:
         finished(file)
     program = f"from test_optimize_journal import *; finished(Path({str(file)!r}))"
     other = subprocess.run(
-        [sys.executable, "-c", program], cwd=DRIVER.parent, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=DRIVER.parent, capture_output=True, text=True, timeout=240
     )
     assert "is being written by another process" in other.stderr
     assert len([*stream]) == 8
@@ -253,12 +255,110 @@ def test_the_clock_stops_a_run_and_its_replay_agrees(tmp_path: Path) -> None:
     """Where the time budget ended a run, the resumed run ends too; a larger budget goes on from there."""
     file = tmp_path / "run.jsonl"
     algorithm = {"algorithm": RandomSearchAlgorithm(SPACE, 400, seed=1)}
-    first = finished(file, slow, max_seconds=0.2, **algorithm)
-    assert first.stop_reason == "time budget of 0.2 s used up"
+    first = finished(file, slow, max_seconds=0.6, **algorithm)
+    assert first.stop_reason == "time budget of 0.6 s used up"
     assert 0 < first.stats()["complete"] < 400
-    again = finished(file, slow, max_seconds=0.2, algorithm=RandomSearchAlgorithm(SPACE, 400, seed=1))
+    again = finished(file, slow, max_seconds=0.6, algorithm=RandomSearchAlgorithm(SPACE, 400, seed=1))
     assert again.history_bytes() == first.history_bytes()
     assert again.stop_reason == first.stop_reason
     longer = finished(file, slow, max_seconds=1e6, algorithm=RandomSearchAlgorithm(SPACE, 400, seed=1))
     assert longer.stop_reason is None
     assert longer.stats()["complete"] == 400
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"value": ', b'"value": NaN, "was": '),
+        (b'"value": ', b'"value": Infinity, "was": '),
+        (b'"elapsed": ', b'"elapsed": NaN, "was": '),
+        (b'"seconds": ', b'"seconds": -Infinity, "was": '),
+        (b'"worker": ', b'"reports": [[1, 2, 3]], "worker": '),
+        (b'"worker": ', b'"reports": [7], "worker": '),
+        (b'{"trial"', b"[" * 100_000 + b'{"trial"'),
+        (b'{"trial"', b'"stop" {"trial"'),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_by_its_number(
+    before: bytes, after: bytes, tmp_path: Path
+) -> None:
+    """Figures that cannot be, reports of another shape and garbage: the error names the line, nothing is told."""
+    journal = tmp_path / "run.jsonl"
+    finished(journal, n_iter=3)
+    first, second, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([first, second.replace(before, after, 1), *rest]))
+    with pytest.raises(JournalError, match=r"line 2 of '.*' is not; .* remove that line"):
+        finished(journal, n_iter=3)
+    with pytest.raises(JournalError, match="line 2 of"):
+        read_records(journal)
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "true", "null", '"1"', "1.0"])
+def test_a_version_that_never_was_is_foreign(version: str, tmp_path: Path) -> None:
+    """Only whole numbers from 1 up are versions of the format."""
+    journal = tmp_path / "run.jsonl"
+    finished(journal, n_iter=2)
+    journal.write_bytes(journal.read_bytes().replace(b'"version": 1', b'"version": ' + version.encode()))
+    with pytest.raises(JournalError, match="must be a journal written by this package"):
+        finished(journal, n_iter=2)
+
+
+def test_reading_a_journal_beside_the_run_keeps_others_out(tmp_path: Path) -> None:
+    """A look into the file from the run's own process must not undo its lock."""
+    journal = tmp_path / "run.jsonl"
+    said = []
+
+    def look(trial: Any) -> None:
+        assert len(read_records(journal)[1]) == trial.trial_id + 1
+        second = subprocess.run(
+            [sys.executable, str(DRIVER), "random", str(journal), "0", str(tmp_path / "history")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said.append(second.stderr)
+
+    finished(journal, n_iter=2, on_trial=look)
+    assert len(said) == 2
+    assert all("is being written by another process" in text for text in said)
+
+
+class SuggestsNumpy:
+    """A search of somebody else that suggests what JSON cannot hold."""
+
+    def __init__(self) -> None:
+        self.left = 2
+
+    def suggest(self) -> dict[str, Any]:
+        return {"x": np.int64(1)}
+
+    def update(self, params: dict[str, Any], score: float | None) -> None:
+        self.left -= 1
+
+    def is_complete(self) -> bool:
+        return self.left == 0
+
+
+def test_parameters_that_a_journal_cannot_hold_are_named(tmp_path: Path) -> None:
+    """A foreign search that suggests NumPy numbers runs, but not with a journal, which says why."""
+    assert len(finished(None, lambda params: float(params["x"]), algorithm=SuggestsNumpy()).trials) == 2
+    with pytest.raises(JournalError, match=r"must be plain numbers.*int64.*have the algorithm suggest such"):
+        finished(tmp_path / "run.jsonl", lambda params: float(params["x"]), algorithm=SuggestsNumpy())
+
+
+def test_a_full_disk_ends_the_run_and_a_resume_finishes_it(tmp_path: Path) -> None:
+    """Where the journal cannot grow the run ends with the reason; with room again it ends as if undisturbed."""
+    expected = finished(None).history_bytes()
+    journal = tmp_path / "run.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(
+            JournalError, match=r"must stay writable: .*File too large.*; mend that and resume"
+        ):
+            finished(journal)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert journal.stat().st_size == 2000
+    assert finished(journal).history_bytes() == expected

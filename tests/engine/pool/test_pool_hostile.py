@@ -53,7 +53,7 @@ def test_a_callback_that_exits_takes_no_other_result_along(caplog, no_leftovers)
         for future in futures:
             future.add_done_callback(lambda _: sys.exit(3))
         late = [pool.submit(tasks.increment, number) for number in range(50)]
-        concurrent.futures.wait(futures + late, timeout=60)
+        concurrent.futures.wait(futures + late, timeout=240)
         assert [future.result() for future in futures + late] == [*range(1, 51)] * 2
         assert pool.notes == ()
     assert "exception while settling a future" in caplog.text

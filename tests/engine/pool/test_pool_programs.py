@@ -159,7 +159,7 @@ def test_a_forgotten_pool_ends_with_the_program_in_silence(method):
             [sys.executable, "-c", textwrap.dedent(code)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert (result.returncode, result.stdout, result.stderr) == (0, "2\n", "")
@@ -198,7 +198,11 @@ def test_a_program_that_takes_every_exit_status_loses_nothing(method, reaper):
                 print(failure.kind, pool.run_batch(abs, [-2]))
     """
     result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "crash [2]\n" * 3, "")
 
@@ -227,7 +231,9 @@ def test_an_interrupt_while_a_pool_ends_kills_its_tasks(tmp_path):
             wait_until(note.exists)
             deadline = time.monotonic() + 60
             while parent.poll() is None and time.monotonic() < deadline:
-                parent.send_signal(signal.SIGINT)  # one that comes before the wait does not end the program yet
+                parent.send_signal(
+                    signal.SIGINT
+                )  # one that comes before the wait does not end the program yet
                 time.sleep(1)
             if parent.poll() is None:
                 parent.kill()
