@@ -14,8 +14,10 @@ children do not inherit, keeps a second writer out.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -29,7 +31,9 @@ FORMAT = "optengine/journal"
 VERSION = 1
 _START = f'{{"format": "{FORMAT}", "version": '.encode()
 _SYNC_EVERY_S = 1.0
-_OPEN: set[str] = set()
+_OPEN: dict[
+    str, int
+] = {}  # descriptors by path: closing any other descriptor of the file would undo the lock
 
 
 class Journal:
@@ -62,11 +66,11 @@ class Journal:
             ) from error
         try:
             self._lock()
-            self._load(json.loads(json.dumps(header)), resume)
+            self._load(json.loads(_line(header)), resume)
         except BaseException:
             os.close(self._fd)
             raise
-        _OPEN.add(self._key)
+        _OPEN[self._key] = self._fd
 
     def append_result(
         self, completed: Completed, params: Mapping[str, Any], budget: float | None, elapsed: float
@@ -117,20 +121,29 @@ class Journal:
     def sync(self) -> None:
         """Force everything written so far to the disk."""
         if self._unsynced_since is not None:
-            os.fsync(self._fd)
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                raise self._unwritable(error) from error
             self._unsynced_since = None
 
     def close(self) -> None:
         """Sync and release the file; further calls do nothing."""
-        if self._key in _OPEN:
-            self.sync()
-            os.close(self._fd)
-            _OPEN.discard(self._key)
+        if _OPEN.pop(self._key, None) is not None:
+            try:
+                self.sync()
+            finally:
+                os.close(self._fd)
 
     def _lock(self) -> None:
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise JournalError(
+                    f"a journal must be on a file system with locks; {str(self.path)!r} cannot be locked: {error}; "
+                    "use a file on a local disk"
+                ) from error
             raise JournalError(
                 f"a journal must have one writer; {str(self.path)!r} is being written by another process; "
                 "wait for that run to end, or use another file"
@@ -168,18 +181,23 @@ class Journal:
             self.elapsed_before = max(self.elapsed_before, record["elapsed"])
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        line = json.dumps(record).encode() + b"\n"
+        line = _line(record)
         try:
             written = os.write(self._fd, line)
             while written < len(line):
                 written += os.write(self._fd, line[written:])
         except OSError as error:
-            raise JournalError(f"the journal {str(self.path)!r} must stay writable: {error}") from error
+            raise self._unwritable(error) from error
         now = time.monotonic()
         if self._unsynced_since is None:
             self._unsynced_since = now
         elif now - self._unsynced_since >= _SYNC_EVERY_S:
             self.sync()
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"the journal {str(self.path)!r} must stay writable: {error}; mend that and resume: what is in it counts"
+        )
 
 
 def read_records(path: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -189,8 +207,9 @@ def read_records(path: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]
         JournalError: the file cannot be read, is foreign, newer or damaged.
     """
     path = Path(path)
+    own = _OPEN.get(str(path.resolve()))
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if own is None else _read_all(own)
     except OSError as error:
         raise JournalError(f"the journal must be a readable file; received {str(path)!r}: {error}") from error
     lines = content[: content.rfind(b"\n") + 1].splitlines()
@@ -204,12 +223,14 @@ def parse_header(path: Path, line: bytes) -> dict[str, Any]:
     """The first line of a journal. Raises JournalError for a foreign or newer one."""
     try:
         header = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _foreign(path) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _foreign(path)
     version = header.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise _foreign(path)
+    if version > VERSION:
         raise JournalError(
             f"the journal must have format version {VERSION} or lower; {str(path)!r} has {version!r}; it was "
             "written by a newer release: use that one"
@@ -232,19 +253,20 @@ def parse_record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
         if "stop" in record:
-            checked = isinstance(record["after"], int) and isinstance(record["limit"], (int, float))
+            checked = isinstance(record["after"], int) and _is_finite(record["limit"])
         else:
             checked = (
                 isinstance(record["trial"], int)
                 and isinstance(record["params"], dict)
-                and isinstance(record["value"], (int, float, type(None)))
+                and (record["value"] is None or _is_finite(record["value"]))
                 and (record["value"] is None) == isinstance(record.get("error"), str)
                 and isinstance(record["attempts"], int)
-                and isinstance(record["seconds"], (int, float))
-                and isinstance(record["elapsed"], (int, float))
+                and _is_finite(record["seconds"])
+                and _is_finite(record["elapsed"])
                 and "worker" in record
+                and all(len(report) == len(Report._fields) for report in record.get("reports", ()))
             )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _damaged(path, number) from error
     if not checked:
         raise _damaged(path, number)
@@ -252,12 +274,25 @@ def parse_record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return taken
 
 
+def _line(record: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(record).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JournalError(
+            f"what a journal holds must be plain numbers, texts, lists and dictionaries; {error} in "
+            f"{record!r:.300}; have the algorithm suggest such parameters"
+        ) from error
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, (int, float)) and math.isfinite(number)
+
+
 def _read_all(fd: int) -> bytes:
-    parts = []
-    os.lseek(fd, 0, os.SEEK_SET)
-    while part := os.read(fd, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
+    content = bytearray()
+    while part := os.pread(fd, 1 << 20, len(content)):  # the place to write at is left alone
+        content += part
+    return bytes(content)
 
 
 def _foreign(path: Path) -> JournalError:

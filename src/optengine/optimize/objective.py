@@ -75,11 +75,18 @@ class Objective:
             returned = self.function(params) if context is None else self.function(params, context)
             value, error = _number(returned)
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - any failure of a failing objective is a record
-            error = f"{type(raised).__name__}: {raised}"
+            error = f"{type(raised).__name__}: {_text(raised)}"
             details = traceback.format_exc()[-_DETAILS_LIMIT:]
         seconds = time.perf_counter() - start
         reports = () if context is None else tuple(context.reports)
         return Completed(task.trial_id, value, error, details, 1, None, seconds, reports)
+
+
+def _text(raised: BaseException) -> str:
+    try:
+        return str(raised)
+    except Exception as broken:  # noqa: BLE001 - an exception's __str__ may raise; its trial still has failed only
+        return f"<its message could not be read: {type(broken).__name__}>"
 
 
 def _number(returned: Any) -> tuple[float | None, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -190,12 +191,16 @@ class ParallelOptimizer:
                     self._on_trial(event.trial)
                 yield event
         finally:
-            self._backend.close()
-            if journal is not None:
-                journal.close()
-            if bar is not None:
-                bar.close()
-            self._seconds = time.monotonic() - began
+            with contextlib.ExitStack() as ending:  # all of it, also when a second interrupt ends one of them
+                ending.callback(self._ended, began)
+                if bar is not None:
+                    ending.callback(bar.close)
+                if journal is not None:
+                    ending.callback(journal.close)
+                ending.callback(self._backend.close)
+
+    def _ended(self, began: float) -> None:
+        self._seconds = time.monotonic() - began
 
     def _rules(self) -> list[StopRule]:
         settings = self.settings

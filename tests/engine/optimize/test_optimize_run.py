@@ -13,6 +13,7 @@ from optimize_tasks import SPACE, noisy, smooth
 
 import optengine
 from optengine.optimize import OptimizeError, ParallelOptimizer, TooManyFailuresError, Trial
+from optengine.optimize.backends.serial import SerialBackend
 from optengine.optimize.progress import ProgressBar
 from optengine.search import BOHBSearchAlgorithm, GridSearchAlgorithm, RandomSearchAlgorithm, SearchAlgorithm
 
@@ -310,3 +311,43 @@ def test_statistics_before_the_run_are_empty() -> None:
     assert optimizer.trials == []
     assert optimizer.stop_reason is None
     assert optimizer.get_best_result() is None
+
+
+class UnreadableError(Exception):
+    """An exception whose message cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no message")
+
+
+def raises_unreadable(params: dict[str, Any]) -> float:
+    if params["n"] == 1:
+        raise UnreadableError
+    return float(params["n"])
+
+
+@pytest.mark.parametrize("backend", ["serial", "local"])
+def test_an_exception_without_a_readable_message_is_a_failed_trial(backend: str) -> None:
+    """An exception whose ``__str__`` raises fails its own trial, and the run goes on."""
+    run = ParallelOptimizer(numbers(3), 1, backend=backend, progress=False)
+    run.run(raises_unreadable)
+    assert [trial.state for trial in run.trials] == ["complete", "failed", "complete"]
+    assert run.trials[1].error == "UnreadableError: <its message could not be read: RuntimeError>"
+
+
+class InterruptedAtTheEnd(SerialBackend):
+    """A backend whose end is interrupted, as by a second Ctrl-C."""
+
+    def close(self) -> None:
+        super().close()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_end_still_releases_the_journal(tmp_path: Path) -> None:
+    """A second Ctrl-C while the workers end leaves the journal complete and free for the next run."""
+    journal = tmp_path / "run.jsonl"
+    first = ParallelOptimizer(numbers(3), backend=InterruptedAtTheEnd(), progress=False, checkpoint=journal)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(lambda params: float(params["n"]))
+    again = serial(numbers(3), lambda params: float(params["n"]), checkpoint=journal)
+    assert again.stats()["replayed"] == 3
