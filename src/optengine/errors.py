@@ -38,6 +38,17 @@ class BrokenPool(EngineError, BrokenExecutor):
     """The pool cannot start or keep workers, so nothing more can run."""
 
 
+class ResourceExhausted(EngineError, OSError):
+    """The system refuses descriptors, processes, memory or room that are needed; the text names limit and cure."""
+
+    def __init__(self, number: int | None, message: str) -> None:
+        super().__init__(number, message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class SharedNameError(EngineError, LookupError):
     """``shared(name)`` was called with a name the pool was not given, or outside a worker."""
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from optengine.frames.errors import FrameError, SharedFrameClosed
+from optengine.resources import exhaustion_told, told
 
 Backing = Literal["auto", "memory", "file"]
 
@@ -50,7 +51,7 @@ class Address:
         """True while the owner keeps the segment."""
         try:
             return self._matches(Path(self.path).stat())
-        except OSError:
+        except OSError:  # the owner's end takes the path away, or gives its process id to another user
             return False
 
     def open(self) -> int:
@@ -59,6 +60,9 @@ class Address:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
+            exhausted = told(error, "attaching a shared frame")
+            if exhausted is not None:  # of this process; the owner may well keep the segment
+                raise exhausted from error
             cause = error
         else:
             if self._matches(os.fstat(descriptor)):
@@ -84,12 +88,16 @@ class Segment:
 
     @classmethod
     def create(cls, write: Callable[[BinaryIO], None], nbytes: int, backing: Backing = "auto") -> Segment:
-        """A segment holding what ``write`` writes, about ``nbytes``."""
+        """A segment holding what ``write`` writes, about ``nbytes``.
+
+        Raises ``ResourceExhausted`` when the system has no room or descriptor for it.
+        """
         if backing not in ("auto", "memory", "file"):
             raise FrameError(f"backing must be 'auto', 'memory' or 'file'; received {backing!r}")
-        if backing == "file" or (backing == "auto" and not _has_memory_files()):
-            return cls._create_file(write, nbytes)
-        return cls._create_memory(write)
+        with exhaustion_told(f"sharing about {nbytes:,} bytes", descriptors=3):
+            if backing == "file" or (backing == "auto" and not _has_memory_files()):
+                return cls._create_file(write, nbytes)
+            return cls._create_memory(write)
 
     @classmethod
     def _create_memory(cls, write: Callable[[BinaryIO], None]) -> Segment:

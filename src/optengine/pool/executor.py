@@ -39,6 +39,9 @@ OnError = Literal["raise", "return"]
 UNSET: Any = object()
 
 _open_pools: weakref.WeakSet[PersistentWorkerPool] = weakref.WeakSet()
+# Those of forgotten pools, too: their threads keep them alive until the work given to them is done.
+_supervisors: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_supervisors.clear)
 
 
 class PersistentWorkerPool(Executor):
@@ -98,6 +101,8 @@ class PersistentWorkerPool(Executor):
         settings = load_settings()
         if initializer is not None and not callable(initializer):
             raise ConfigurationError(f"initializer must be callable or None; got {initializer!r}")
+        if isinstance(preload, str):
+            raise ConfigurationError(f"preload must be a sequence of module names; got the text {preload!r}")
         workers = max_workers if max_workers is not None else settings.max_workers
         require_count("max_workers", workers)
         if workers is None:
@@ -140,6 +145,7 @@ class PersistentWorkerPool(Executor):
         # The supervisor must not keep a forgotten pool alive; a forgotten pool ends its workers.
         weakref.finalize(self, _forgotten, self._supervisor, self._owner).atexit = False
         _open_pools.add(self)
+        _supervisors.add(self._supervisor)
 
     # ---- Executor
 
@@ -182,10 +188,14 @@ class PersistentWorkerPool(Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Shut down; after an exception terminate, so that a hung task cannot hold up the error."""
-        if kind is None:
-            self.shutdown(wait=True)
-        else:
+        """Shut down; after an exception, or an interrupt of that, terminate: a hung task must not hold up the error."""
+        try:
+            if kind is None:
+                self.shutdown(wait=True)
+        except BaseException:
+            self.terminate()
+            raise
+        if kind is not None:
             self.terminate()
 
     # ---- batches
@@ -368,9 +378,19 @@ def _forgotten(supervisor: Supervisor, owner: int) -> None:
 
 
 def _close_at_exit() -> None:
+    """Let every pool of this process finish, forgotten ones included; an interrupt ends them at once."""
     for pool in list(_open_pools):
-        if pool._owner == os.getpid():
-            pool.shutdown(wait=True)
+        pool.shutdown(wait=False)
+    supervisors = list(_supervisors)
+    try:
+        for supervisor in supervisors:
+            supervisor.thread.join()
+    except BaseException:
+        for supervisor in supervisors:
+            supervisor.shut_down(cancel=True, kill=True)
+        for supervisor in supervisors:
+            supervisor.thread.join()
+        raise
 
 
 atexit.register(_close_at_exit)

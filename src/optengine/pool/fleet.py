@@ -10,22 +10,28 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from optengine.errors import ConfigurationError
 from optengine.pool import recovery
 from optengine.pool.bootstrap import preparation_data
 from optengine.pool.forkserver import Ended, Forked, ForkRefused, ServerReady
 from optengine.pool.handle import WorkerHandle
 from optengine.pool.intake import accept_all
+from optengine.pool.limits import NEVER
 from optengine.pool.protocol import Setup, Stop
-from optengine.pool.start import Launcher, ServerGone, kill_tree
+from optengine.pool.start import Launcher, NoServer, ServerGone, kill_tree
+from optengine.resources import told
 
 if TYPE_CHECKING:
     from optengine.pool.supervisor import Supervisor
 
 LEAVE_S = 5.0
 CLOSED_S = 0.25
+REFUSED_S = 1.0
 
 
 class Fleet:
@@ -35,17 +41,46 @@ class Fleet:
         self.launcher = make_launcher()
         self._pool = pool
         self._make_launcher = make_launcher
+        self.fill_at = NEVER  # when workers that the system refused are tried again
         self._by_descriptor: dict[int, WorkerHandle] = {}
         self._next_number = 0
+        self._empty = deque(range(pool.plan.max_workers))
 
     # ---- start
 
-    def launch(self, seat: int) -> None:
-        """Start a worker in ``seat``; one that cannot be started is lost at once."""
+    def fill(self, now: float) -> None:
+        """Start a worker in every empty seat, as far as the system allows."""
+        self.fill_at = NEVER
+        while self._empty and self._pool.may_restart:
+            seat = self._empty.popleft()
+            try:
+                self._launch(seat)
+            except ConfigurationError as error:  # an initializer that cannot travel by value
+                self._pool.break_pool("initializer", str(error), traceback.format_exc())
+            except (OSError, RuntimeError, MemoryError) as error:
+                plan = self._pool.plan
+                known = told(error, plan.starting, descriptors=plan.descriptors)
+                message = f"worker {seat} could not be started: {error}" if known is None else str(known)
+                self._refused(seat, message, traceback.format_exc(), now, passing=known is not None)
+                return
+
+    def _refused(self, seat: int, message: str, text: str, now: float, *, passing: bool) -> None:
+        """The system refused a worker: try again later if it replaces one and others can go on, else the pool ends."""
+        pool = self._pool
+        others = any(worker.lost_at is None for worker in pool.workers if worker.seat != seat)
+        if not (passing and others and pool.tally.seats[seat].restarts):
+            pool.break_pool("crash", message, text)
+            return
+        note = f"worker {seat} could not be replaced yet: {message}"
+        if note not in pool.notes:
+            pool.notes.append(note)
+        self._empty.append(seat)
+        self.fill_at = now + REFUSED_S
+
+    def _launch(self, seat: int) -> None:
         worker = WorkerHandle(self._next_number, seat)
         self._next_number += 1
         pool = self._pool
-        pool.workers.append(worker)
         plan = pool.plan
         inherited = plan.start_method in ("fork", "preload")
         try:
@@ -62,18 +97,19 @@ class Fleet:
             )
             self.launcher.launch(worker.number, worker.descriptors())
             pool.limits.expect_start(worker)
-            self.collect()
         except ServerGone:
             worker.ended = worker.bystander = True
-        except OSError as error:
-            worker.ended = True
-            pool.notes.append(f"worker {seat} could not be started: {error}")
+        except BaseException:
+            worker.close()
+            raise
+        pool.workers.append(worker)
         worker.launched()
         descriptor = worker.channel.fileno()
         self._by_descriptor[descriptor] = worker
         pool.poller.register(descriptor, select.POLLIN)
         if worker.ended:
             worker.lost_at = worker.born
+        self.collect()
 
     def watch_launcher(self) -> None:
         """Have the supervisor wake when the launcher reports."""
@@ -107,10 +143,10 @@ class Fleet:
                 pool.notes += report.problems
                 pool.main_by_value = report.main_error is not None
                 continue
-            if isinstance(report, ForkRefused):
-                pool.break_pool("crash", "the fork server could not fork a worker", report.problem)
-                continue
             worker = next((worker for worker in pool.workers if worker.number == report.number), None)
+            if isinstance(report, ForkRefused):
+                self._not_forked(worker, report)
+                continue
             if worker is None:
                 continue
             if isinstance(report, Forked):
@@ -120,6 +156,16 @@ class Fleet:
                 if worker.lost_at is None:
                     worker.lost_at = time.monotonic()
 
+    def _not_forked(self, worker: WorkerHandle | None, report: ForkRefused) -> None:
+        if worker is None or report.exhausted is None:
+            message = report.exhausted or "the fork server could not fork a worker"
+            self._pool.break_pool("crash", message, report.problem)
+            return
+        now = time.monotonic()
+        worker.ended = worker.bystander = True
+        worker.lost_at = worker.lost_at or now
+        self._refused(worker.seat, report.exhausted, report.problem, now, passing=True)
+
     def _replace_server(self, why: str) -> None:
         """All workers of a dead server are lost with it: nobody could tell how they end."""
         pool = self._pool
@@ -127,7 +173,7 @@ class Fleet:
         if descriptor is not None:
             pool.poller.unregister(descriptor)
         self.launcher.close()
-        pool.notes.append(f"the fork server was replaced: {why}")
+        self.launcher = NoServer()
         now = time.monotonic()
         for worker in pool.workers:
             if worker.pid is not None:
@@ -136,8 +182,19 @@ class Fleet:
             worker.lost_at = worker.lost_at or now
         if not pool.budget.spend(now):
             pool.break_pool("crash", "the fork server died again and again", None)
+        elif pool.may_restart:
+            self._start_server(why)
+
+    def _start_server(self, why: str) -> None:
+        pool = self._pool
+        try:
+            self.launcher = self._make_launcher()
+        except (OSError, RuntimeError, MemoryError) as error:
+            known = told(error, pool.plan.starting, descriptors=pool.plan.descriptors)
+            message = f"the fork server died ({why}) and could not be replaced: {known or error}"
+            pool.break_pool("crash", message, traceback.format_exc())
             return
-        self.launcher = self._make_launcher()
+        pool.notes.append(f"the fork server was replaced: {why}")
         self.watch_launcher()
 
     # ---- bury
@@ -174,7 +231,9 @@ class Fleet:
             if not (worker.stopping or worker.bystander):
                 pool.tally.restarts += 1
             pool.tally.seats[worker.seat].restarts += 1
-            self.launch(worker.seat)
+            if worker.seat not in self._empty:
+                self._empty.append(worker.seat)
+                self.fill_at = min(self.fill_at, now)
 
     # ---- send home
 
@@ -218,4 +277,6 @@ class Fleet:
         if descriptor is None:
             time.sleep(0.002)
         else:
-            select.select([descriptor], [], [], 0.01)
+            poller = select.poll()  # select() cannot wait for descriptors above 1023
+            poller.register(descriptor, select.POLLIN)
+            poller.poll(10)

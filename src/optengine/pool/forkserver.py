@@ -10,6 +10,7 @@ Requests carry the worker's descriptors (``SCM_RIGHTS``); a request is one fixed
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import multiprocessing
@@ -22,7 +23,7 @@ import struct
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.context import ForkProcess
 from typing import Any, NamedTuple
 
@@ -30,10 +31,16 @@ from optengine import cpus
 from optengine.pool import bootstrap, lifeline, shared
 from optengine.pool.attendant import leaving_with
 from optengine.pool.worker import run_worker
+from optengine.resources import make_sure_of_descriptors, told
 
 REQUEST = struct.Struct("<q")
 _LENGTH = struct.Struct("<I")
 DESCRIPTORS = 5
+NOBODY = -1
+_FORKING = "forking a worker in the fork server"
+_SERVING = "starting the fork server"
+# The received ones, and those of a lifeline and of multiprocessing's two pipes.
+_NEEDED = DESCRIPTORS + 6
 
 
 class ServerSetup(NamedTuple):
@@ -74,10 +81,15 @@ class Ended(NamedTuple):
 
 
 class ForkRefused(NamedTuple):
-    """Worker ``number`` could not be forked: something in the server forbids it, or the system does."""
+    """Worker ``number`` could not be forked: something in the server forbids it, or the system does.
+
+    ``exhausted`` tells which limit of the system it is, if one; ``problem`` is the traceback. Number ``NOBODY``: the
+    server itself cannot go on.
+    """
 
     number: int
     problem: str
+    exhausted: str | None
 
 
 class _Child(NamedTuple):
@@ -111,7 +123,7 @@ def encode_setup(setup: ServerSetup) -> bytes:
 
 def serve_fresh(control: socket.socket) -> None:
     """Serve in a fresh interpreter: read the set-up, preload, then fork on request."""
-    with leaving_with(control):
+    with _refusal_told(control), leaving_with(control):
         (length,) = _LENGTH.unpack(_read_exactly(control, _LENGTH.size))
         setup = ServerSetup(*pickle.loads(_read_exactly(control, length)))  # noqa: S301 - sent by our own parent
         bootstrap.prepare(setup.preparation)
@@ -132,7 +144,7 @@ def serve_forked(control: socket.socket, inheritance: Inheritance, line: socket.
     shared.become_worker()
     shared.install(inheritance.shared)
     os.environ.update(cpus.thread_caps(inheritance.threads, os.environ))  # for what workers import later
-    with leaving_with(control):
+    with _refusal_told(control), leaving_with(control):
         problems = _preload_shared()
     serve(control, problems, inheritance.threads)
 
@@ -157,7 +169,8 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
     gc.collect()
     gc.freeze()
     children: dict[int, _Child] = {}
-    child_ended, wake = socket.socketpair()
+    with _refusal_told(control):
+        child_ended, wake = socket.socketpair()
     child_ended.setblocking(False)
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -177,7 +190,7 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
                 request, descriptors, _, _ = socket.recv_fds(control, REQUEST.size, DESCRIPTORS)
                 if not request:
                     return
-                _fork(control, REQUEST.unpack(request)[0], descriptors, children, (child_ended, wake))
+                _take(control, REQUEST.unpack(request)[0], descriptors, children, (child_ended, wake))
     except ConnectionError:
         return  # the parent is gone
     finally:
@@ -189,16 +202,51 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
             end.close()
 
 
-def _fork(
+@contextlib.contextmanager
+def _refusal_told(control: socket.socket) -> Iterator[None]:
+    """Tell the parent when the system refuses what the server needs, then go on to fail with it, but in silence."""
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        exhausted = told(error, _SERVING, descriptors=_NEEDED)
+        if exhausted is None:
+            raise
+        with contextlib.suppress(ConnectionError):  # the parent may have given up for the same reason
+            control.sendall(encode_report(ForkRefused(NOBODY, traceback.format_exc(), str(exhausted))))
+        raise SystemExit(1) from error
+
+
+def _take(
     control: socket.socket,
     number: int,
     descriptors: Sequence[int],
     children: dict[int, _Child],
     own: tuple[socket.socket, ...],
 ) -> None:
+    """Fork worker ``number``, or tell the parent why that cannot be."""
+    try:
+        if len(descriptors) < DESCRIPTORS:  # the kernel passes no more than this process may open
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        child = _fork(number, descriptors, children, (control, *own))
+    except Exception as error:  # noqa: BLE001 - an audit hook may refuse the fork for any reason; the parent tells it
+        exhausted = told(error, _FORKING, descriptors=_NEEDED)
+        reason = None if exhausted is None else str(exhausted)
+        control.sendall(encode_report(ForkRefused(number, traceback.format_exc(), reason)))
+        return
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    children[number] = child
+    control.sendall(encode_report(Forked(number, child.process.pid or 0)))
+
+
+def _fork(
+    number: int, descriptors: Sequence[int], children: dict[int, _Child], own: tuple[socket.socket, ...]
+) -> _Child:
     context = multiprocessing.get_context("fork")
+    make_sure_of_descriptors(6)  # multiprocessing leaves its first pipe open when the second fails
     ours, theirs = socket.socketpair()
-    server_ends = (control, *own, ours, *(child.lifeline for child in children.values()))
+    server_ends = (*own, ours, *(child.lifeline for child in children.values()))
     process = context.Process(
         target=_run_child, args=(list(descriptors), theirs, server_ends), name=f"optengine-worker-{number}"
     )
@@ -207,16 +255,12 @@ def _fork(
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             process.start()
-        except Exception:  # noqa: BLE001 - an audit hook may refuse the fork for any reason; the parent tells it
+        except BaseException:
             ours.close()
-            control.sendall(encode_report(ForkRefused(number, traceback.format_exc())))
-            return
+            raise
         finally:
             theirs.close()
-            for descriptor in descriptors:
-                os.close(descriptor)
-    children[number] = _Child(process, ours)
-    control.sendall(encode_report(Forked(number, process.pid or 0)))
+    return _Child(process, ours)
 
 
 def _run_child(descriptors: list[int], line: socket.socket, server_ends: tuple[socket.socket, ...]) -> None:

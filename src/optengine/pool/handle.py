@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import mmap
 import os
 import socket
@@ -89,16 +91,20 @@ class WorkerHandle:
     freed: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        self.channel = own_end(ours)
-        self._theirs = theirs
-        self._status_file = anonymous_file("optengine-status")
-        os.ftruncate(self._status_file, mmap.PAGESIZE)
-        self._page = mmap.mmap(self._status_file, mmap.PAGESIZE)
+        with contextlib.ExitStack() as undo:
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            self.channel = own_end(ours)
+            self._theirs = theirs
+            self._status_file = _file("status", undo)
+            os.ftruncate(self._status_file, mmap.PAGESIZE)
+            self._dump_file = _file("stack", undo)
+            self.inbox = RegionWriter(_file("inbox", undo), limit=_INBOX_LIMIT)
+            self.outbox = RegionCopier(_file("outbox", undo))
+            self._page = mmap.mmap(self._status_file, mmap.PAGESIZE)
+            undo.pop_all()
         self._slots = memoryview(self._page)[:SLOT_BYTES].cast("q")
-        self._dump_file = anonymous_file("optengine-stack")
-        self.inbox = RegionWriter(anonymous_file("optengine-inbox"), limit=_INBOX_LIMIT)
-        self.outbox = RegionCopier(anonymous_file("optengine-outbox"))
         self._frames = FrameReader()
         self._out = bytearray()
         self._slots[SLOT_MARK] = -1
@@ -131,15 +137,15 @@ class WorkerHandle:
     def push(self) -> bool:
         """Send what the socket takes now, and whether that was all; never blocks.
 
-        A broken socket shows when reading.
+        A broken socket shows when reading. Where the system is short of memory the rest is tried again.
         """
         try:
             while self._out:
                 sent = self.channel.send(self._out, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 del self._out[:sent]
-        except BlockingIOError:
-            return False
-        except OSError:
+        except OSError as error:
+            if isinstance(error, BlockingIOError) or error.errno in (errno.ENOBUFS, errno.ENOMEM):
+                return False
             self._out.clear()
         return True
 
@@ -161,7 +167,9 @@ class WorkerHandle:
             data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return [], False
-        except OSError:
+        except (
+            OSError
+        ):  # whatever it is, nothing more can be heard: the worker is ended and its tasks sent again
             return [], True
         if not data:
             return [], True
@@ -206,3 +214,9 @@ class WorkerHandle:
         self.inbox.close()
         for descriptor in (self._status_file, self._dump_file, self.inbox.descriptor, self.outbox.descriptor):
             os.close(descriptor)
+
+
+def _file(name: str, undo: contextlib.ExitStack) -> int:
+    descriptor = anonymous_file(f"optengine-{name}")
+    undo.callback(os.close, descriptor)
+    return descriptor

@@ -52,6 +52,9 @@ def accept(pool: Supervisor, worker: WorkerHandle, message: Any) -> None:
         if worker.verdict is not None:  # it hung, and what it raised came from being ended
             pool.break_pool("initializer", worker.verdict.message, worker.stack() or fault.traceback)
             return
+        if fault.kind == "crash":  # before the initializer
+            pool.break_pool("crash", fault.message, fault.traceback)
+            return
         pool.break_pool("initializer", f"the pool's initializer failed: {fault.message}", fault.traceback)
 
 

@@ -17,8 +17,6 @@ import socket
 
 from optengine.pool.attendant import leave
 
-_tied: list[socket.socket] = []  # an end that is closed tells nothing
-
 
 def tie(end: socket.socket) -> None:
     """Have this process, and the group it leads, killed as soon as the other end of ``end`` is closed.
@@ -30,8 +28,7 @@ def tie(end: socket.socket) -> None:
         fcntl.fcntl(end, fcntl.F_SETOWN, -process if os.getpgrp() == process else process)
         fcntl.fcntl(end, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
-    _tied.append(end)
     poller = select.poll()
-    poller.register(end, 0)
+    poller.register(end.detach(), 0)  # stays open for good: an end that is closed tells nothing
     if poller.poll(0):
         leave()

@@ -39,6 +39,16 @@ class PoolPlan:
             return None
         return travelling("initializer and initargs", (self.initializer, self.initargs), by_value=by_value)
 
+    @property
+    def starting(self) -> str:
+        """What is being done when this pool starts, for errors."""
+        return f"running a pool of {self.max_workers} workers ({self.start_method})"
+
+    @property
+    def descriptors(self) -> int:
+        """About how many file descriptors this process needs for the pool, while a worker is being started."""
+        return 12 + 8 * self.max_workers
+
     def shared_blob(self) -> bytes | None:
         """Pickle of the share handles. Raises ``ConfigurationError`` if they cannot travel."""
         return None if self.shared is None else travelling("shared", dict(self.shared), by_value=False)

@@ -8,7 +8,9 @@ changed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import socket
@@ -34,6 +36,7 @@ from optengine.pool.forkserver import (
     serve_forked,
 )
 from optengine.pool.protocol import FrameReader
+from optengine.resources import make_sure_of_descriptors
 
 StartMethod = Literal["fork", "forkserver", "spawn", "preload"]
 METHODS: tuple[StartMethod, ...] = get_args(StartMethod)
@@ -165,24 +168,27 @@ class ServerLauncher:
     """Forks workers from a server process."""
 
     def __init__(self, setup: ServerSetup | Inheritance, environment: Mapping[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        lifeline, line = socket.socketpair()
-        self._control, self._lifeline = own_end(ours), own_end(lifeline)
         self._frames = FrameReader()
         self._fresh: subprocess.Popen[bytes] | None = None
         self._forked: Any = None
-        with theirs, line, contextlib.ExitStack() as undo:
-            undo.callback(ours.close)
-            undo.callback(lifeline.close)
+        with contextlib.ExitStack() as passed_on, contextlib.ExitStack() as undo:
+            self._control, theirs = _pair(undo, passed_on)
+            self._lifeline, line = _pair(undo, passed_on)
             if isinstance(setup, Inheritance):
                 self._forked = multiprocessing.get_context("fork").Process(
                     target=serve_forked, args=(theirs, setup, line), name="optengine-server", daemon=False
                 )
+                make_sure_of_descriptors(
+                    4
+                )  # multiprocessing leaves its first pipe open when the second fails
                 with warnings.catch_warnings():
                     # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were
                     # ruled out.
                     warnings.simplefilter("ignore", DeprecationWarning)
                     self._forked.start()
+                # Not for multiprocessing to join at exit or in active_children(): of two threads that wait for the
+                # same process one finds it closed, or its exit status gone.
+                multiprocessing.process._children.discard(self._forked)  # type: ignore[attr-defined]
             else:
                 self._fresh = _run("server", [theirs.fileno()], line, environment)
             undo.pop_all()
@@ -199,6 +205,8 @@ class ServerLauncher:
         try:
             socket.send_fds(self._control, [REQUEST.pack(number)], list(descriptors))
         except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:  # the system's limit, not the server's end
+                raise
             raise ServerGone(str(error)) from error
 
     def collect(self) -> list[Report]:
@@ -227,8 +235,41 @@ class ServerLauncher:
             if self._forked.exitcode is None:
                 self._forked.kill()
                 self._forked.join()
-            self._forked.close()
+            # Other code of the program may have taken its exit status (os.wait, an ignored SIGCHLD): then it counts
+            # as running for ever, and its descriptors are closed with the object.
+            with contextlib.suppress(ValueError):
+                self._forked.close()
+            self._forked = None
         self._lifeline.close()
+
+
+class NoServer:
+    """Stands in the place of a server that died and is not replaced: its workers are lost with it."""
+
+    def fileno(self) -> int | None:
+        """Nothing to wait for."""
+        return None
+
+    def launch(self, number: int, descriptors: Sequence[int]) -> None:
+        """Raises ``ServerGone``."""
+        raise ServerGone(
+            f"there is no fork server to start worker {number} with {len(descriptors)} descriptors"
+        )
+
+    def collect(self) -> list[Report]:
+        """Nothing is reported any more."""
+        return []
+
+    def close(self) -> None:
+        """Nothing is left to end."""
+
+
+def _pair(undo: contextlib.ExitStack, passed_on: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets: this process's, closed by ``undo``, and one for a child, closed here by ``passed_on``."""
+    ours, theirs = socket.socketpair()
+    undo.callback(ours.close)
+    passed_on.callback(theirs.close)
+    return own_end(ours), theirs
 
 
 def _run(

@@ -30,6 +30,7 @@ from optengine.pool.limits import Limits
 from optengine.pool.plan import PoolPlan
 from optengine.pool.start import SUPERVISOR_THREAD, Launcher, kill_tree
 from optengine.pool.statistics import Tally
+from optengine.resources import exhaustion_told, told
 
 
 class Supervisor:
@@ -44,33 +45,36 @@ class Supervisor:
         self.main_by_value = False
         self.workers: list[WorkerHandle] = []
         self.batches: deque[Batch] = deque([self.submitted])
-        # First, so that a server forked from here inherits none of the descriptors below.
-        self.fleet = Fleet(self, make_launcher)
         self._commands: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._sleeping = False
         self._nudged = True  # the first turn sends what the workers need to start
         self._ended = False
         self._wake_lock = threading.Lock()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
         self.poller = select.poll()
-        self.poller.register(self._wake_read, select.POLLIN)
         self._next_call = 1
         self._closing = False
         self._terminating = False
         self.budget = recovery.RestartBudget(plan.max_workers)
         self.dispatcher = Dispatcher(self)
         self.limits = Limits(plan)
-        self.fleet.watch_launcher()
         self.thread = threading.Thread(
             target=self._main, name=f"{SUPERVISOR_THREAD}-{id(self):x}", daemon=True
         )
-        try:
+        starting = exhaustion_told(plan.starting, descriptors=plan.descriptors)
+        # The system may have no descriptor or thread left; a server nobody closes would never leave.
+        with starting, contextlib.ExitStack() as undo:
+            # First, so that a server forked from here inherits none of the descriptors below.
+            self.fleet = Fleet(self, make_launcher)
+            undo.callback(self.fleet.launcher.close)
+            self.fleet.watch_launcher()
+            self._wake_read, self._wake_write = os.pipe()
+            undo.callback(os.close, self._wake_read)
+            undo.callback(os.close, self._wake_write)
+            os.set_blocking(self._wake_read, False)
+            os.set_blocking(self._wake_write, False)
+            self.poller.register(self._wake_read, select.POLLIN)
             self.thread.start()
-        except BaseException:  # the system may have no thread left; a server nobody closes would never leave
-            self.fleet.launcher.close()
-            raise
+            undo.pop_all()
 
     # ---- for any thread
 
@@ -120,16 +124,13 @@ class Supervisor:
 
     def _main(self) -> None:
         try:
-            for seat in range(self.plan.max_workers):
-                self.fleet.launch(seat)
+            self.fleet.fill(time.monotonic())
             while not self._done():
                 self._turn()
-        except BaseException:  # noqa: BLE001 - a defect here must not leave callers waiting for ever
-            self.break_pool(
-                "crash",
-                "the pool's supervisor failed, which is a defect of optengine; please report it",
-                traceback.format_exc(),
-            )
+        except BaseException as error:  # noqa: BLE001 - a defect here must not leave callers waiting for ever
+            exhausted = told(error, self.plan.starting, descriptors=self.plan.descriptors)
+            defect = "the pool's supervisor failed, which is a defect of optengine; please report it"
+            self.break_pool("crash", defect if exhausted is None else str(exhausted), traceback.format_exc())
         finally:
             self._clean_up()
 
@@ -153,6 +154,8 @@ class Supervisor:
         now = time.monotonic()
         if self.fleet.any_lost():
             self.fleet.see_to_lost(now)
+        if now >= self.fleet.fill_at:
+            self.fleet.fill(now)
         self.limits.check(self, now)
         self.dispatcher.feed(now)
         self.dispatcher.push()
@@ -166,7 +169,7 @@ class Supervisor:
         if self.fleet.any_lost():
             return 0.02
         now = time.monotonic()
-        due = self.limits.next_due(self, now)
+        due = min(self.limits.next_due(self, now), self.fleet.fill_at)
         if self.dispatcher.may_steal():
             due = min(due, now + STEAL_AFTER_S)
         return None if due == float("inf") else max(0.0, due - now + 0.0005)
@@ -286,14 +289,16 @@ class Supervisor:
         self._terminating = True
         for batch in [*self.batches, self.submitted]:
             batch.fail_rest(_given_up)
-        self.fleet.disband(kill=kill)
-        with self._wake_lock:
-            self._sleeping = False
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            self._wake_write = -1
-        self._ended = True
-        self._obey()  # what came too late is refused there
+        try:
+            self.fleet.disband(kill=kill)
+        finally:  # or whoever gives work now would wait for ever
+            with self._wake_lock:
+                self._sleeping = False
+                os.close(self._wake_read)
+                os.close(self._wake_write)
+                self._wake_write = -1
+            self._ended = True
+            self._obey()  # what came too late is refused there
 
 
 def _given_up(index: int) -> TaskFailure:

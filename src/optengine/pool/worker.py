@@ -50,6 +50,7 @@ from optengine.pool.protocol import (
     mark,
 )
 from optengine.pool.regions import RegionMapper, RegionWriter
+from optengine.resources import told
 
 # Results of short chunks wait this long for company; longer ones are sent at once.
 COALESCE_S = 0.0003
@@ -346,6 +347,12 @@ def _fault(error: BaseException) -> Fault:
     )
 
 
+def _start_fault(error: BaseException) -> Fault:
+    """What keeps a worker from starting, whatever its pool does in it."""
+    reason = told(error, "starting a worker", descriptors=2) or f"{type(error).__name__}: {error}"
+    return Fault("crash", f"a worker could not start: {reason}", _trace(error), None)
+
+
 def run_worker(
     channel: socket.socket, status: int, inbox: int, outbox: int, dump: int, *, inherited: bool
 ) -> None:
@@ -356,7 +363,12 @@ def run_worker(
         os.setpgid(0, 0)  # so that the worker and what its tasks start can be ended together
     shared.become_worker()
     attendant.register_dumps(dump)
-    page = memoryview(mmap.mmap(status, mmap.PAGESIZE)).cast("q")
+    try:
+        page = memoryview(mmap.mmap(status, mmap.PAGESIZE)).cast("q")
+    except (OSError, MemoryError) as error:
+        channel.sendall(encode(SetupFailed(_start_fault(error), bootstrap.main_error)))
+        attendant.let_go(channel)
+        return
     os.close(status)
     worker = Worker(channel, page, RegionMapper(inbox), RegionWriter(outbox, limit=_OUTBOX_LIMIT))
     # A process forked by a task must not keep the worker's socket open after the worker's death.
@@ -366,13 +378,15 @@ def run_worker(
     except (EOFError, OSError):
         channel.close()
         return
-    cpus.pin(setup.cpus)
-    attendant.start(worker)  # the initializer, too, may take longer than the parent lives
+    fault_of = _start_fault
     try:
+        cpus.pin(setup.cpus)
+        attendant.start(worker)  # the initializer, too, may take longer than the parent lives
+        fault_of = _fault
         main_error = _set_up(setup, inherited=inherited)
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
         worker.leaving = True
-        worker.send(SetupFailed(_fault(error), bootstrap.main_error))
+        worker.send(SetupFailed(fault_of(error), bootstrap.main_error))
         attendant.let_go(channel)
         return
     worker.send(Ready(os.getpid(), main_error))

@@ -133,6 +133,10 @@ def test_wrong_settings_are_refused_by_name():
         ({"max_workers": 1, "cpus": [9999]}, "cpus must name CPUs this process may use"),
         ({"max_workers": 1, "initializer": 5}, "initializer must be callable or None; got 5"),
         (
+            {"max_workers": 1, "preload": "json"},
+            "preload must be a sequence of module names; got the text 'json'",
+        ),
+        (
             {"max_workers": 1, "shared": {"x": 5}},
             r"shared\['x'\] must be a share handle with a get\(\) method",
         ),
