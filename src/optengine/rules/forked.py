@@ -29,7 +29,7 @@ from optengine.rules.model import Rule, RuleResult, Status
 from optengine.rules.received import ReceivedResults
 from optengine.rules.report import Stats
 from optengine.rules.segment import trace_json, trace_of
-from optengine.rules.shared import encode, thaw
+from optengine.rules.shared import encode, thaw, while_building
 from optengine.rules.snapshot import DiskSnapshot
 from optengine.rules.trace import Recorder, Scene
 from optengine.rules.work import write_result
@@ -74,6 +74,7 @@ class ForkedLane:
         self._received = ReceivedResults()
         self._child: Child | None = None
         self._children = 0
+        self._building: str | None = None
         self._deaths: dict[str, int] = {}
 
     def run(
@@ -157,7 +158,9 @@ class ForkedLane:
                 deliver(rule, raw)
                 return
             for event in messages:
-                if event["event"] == "trace":
+                if event["event"] == "building":
+                    self._building = event["name"]
+                elif event["event"] == "trace":
                     self._received.keep_trace(event)
                 elif event["event"] == "result":
                     rule = waiting.popleft()
@@ -180,7 +183,7 @@ class ForkedLane:
         """The child died in the first rule of *waiting*, as far as anyone can tell."""
         assert self._child is not None
         rule = waiting[0]
-        why = f"{self._child.why()}\n{self._child.text()}".strip()
+        why = f"{self._child.why()}{while_building(self._building)}\n{self._child.text()}".strip()
         self._child.close()
         name = self._name()
         self._forget()
@@ -220,7 +223,7 @@ class ForkedLane:
     def _forget(self) -> None:
         if self._child is not None:
             self.peak_bytes = max(self.peak_bytes, self._child.peak_bytes)
-        self._child = None
+        self._child = self._building = None
 
     def _give_up(self) -> None:
         if self._child is not None:
@@ -234,6 +237,7 @@ class ForkedLane:
             lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in events]
             end.sendall("".join(lines).encode("ascii"))
 
+        self.workspace.shared.announce = lambda name: write([{"event": "building", "name": name}])
         stream = end.makefile("rb")
         traces_sent: set[str] = set()
         self.snapshot.news()

@@ -143,8 +143,7 @@ class SharedBuilder:
         name: what rules pass to ``ctx.shared``.
         build: called with a context whose reads count for every rule that uses the object.
         scope: ``worker``: built at most once in each worker and kept as it is (parsed trees);
-            ``run``: built once in the parent, must be bytes or JSON data, read by workers from the shared
-            segment.
+            ``run``: built once, must be bytes or JSON data, read by worker processes from the shared segment.
     """
 
     name: str

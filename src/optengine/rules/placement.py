@@ -22,8 +22,7 @@ from optengine.rules.grouping import Unit
 from optengine.rules.lanes import Lanes
 from optengine.rules.memory import available_bytes
 from optengine.rules.model import Rule, Status
-from optengine.rules.processes import PoolUnavailable, ProcessRunner
-from optengine.rules.shared import encode, thaw
+from optengine.rules.processes import PoolUnavailable, ProcessRunner, StartBuild
 from optengine.rules.work import RunSettings
 
 if TYPE_CHECKING:
@@ -140,14 +139,13 @@ class Placement:
             )
         return self.runner
 
-    def _fill_segment(self) -> segment.Segment:
+    def _fill_segment(self, start_build: StartBuild) -> segment.Segment:
+        """The index, the files and the run-wide inputs; what no forked child has built workers build meanwhile."""
         began = time.perf_counter()
-        inputs: dict[str, Any] = {}
-        for name, builder in self.options.rules.builders.items():
-            if builder.scope == "run":
-                built = self.source.workspace.shared.built(name, self.options.timeout)
-                if built.error is None:
-                    inputs[name] = (encode(thaw(built.value), name), built.recorder, built.trace)
+        handed_over = self.source.workspace.shared.handed_over
+        names = [one.name for one in self.options.rules.builders.values() if one.scope == "run"]
+        build = start_build([name for name in names if name not in handed_over], self.source.snapshot)
+        self.closing.callback(build.close)
         declared = {pattern for rule in self.options.rules for pattern in rule.inputs}
         if declared and all(rule.inputs for rule in self.options.rules):
             wanted = [
@@ -158,7 +156,7 @@ class Placement:
         else:
             wanted = list(self.source.index.files())
         try:
-            filled = segment.create(self.source.snapshot, wanted, inputs)
+            filled = segment.create(self.source.snapshot, wanted, lambda: {**handed_over, **build.collect()})
         except OSError as error:
             raise PoolUnavailable(f"the shared segment could not be made: {error}") from error
         self.closing.callback(filled.close)

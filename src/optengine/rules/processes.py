@@ -35,7 +35,10 @@ from optengine.rules.memory import tree_bytes
 from optengine.rules.model import Rule, Status
 from optengine.rules.received import ReceivedResults
 from optengine.rules.report import Stats, WorkerReport
+from optengine.rules.run_inputs import InputBuild
 from optengine.rules.segment import Segment
+from optengine.rules.shared import while_building
+from optengine.rules.snapshot import Snapshot
 from optengine.rules.source import Source
 from optengine.rules.waiting import Plan, WaitingRules
 from optengine.rules.work import RunSettings, UnitOrder, dumps, light, run_unit
@@ -55,6 +58,10 @@ START_LIMIT_S = 60.0
 _runs = itertools.count(1)
 
 
+#: Starts building run-wide inputs, by name, of a tree.
+StartBuild = Callable[[Sequence[str], Snapshot], InputBuild]
+
+
 class PoolUnavailable(RuleSetError):
     """The pool could not be started or broke for good; what is left must run in threads."""
 
@@ -67,6 +74,7 @@ class _Flight:
     ledger: LedgerReader
     submitted: float
     running: tuple[int, float] | None = None
+    building: str | None = None
     finished: set[int] = field(default_factory=set)
     pid: int | None = None
     began: float | None = None
@@ -80,7 +88,7 @@ class ProcessRunner:
     Args:
         workers: worker processes.
         settings: what all units share.
-        fill: makes the shared segment; called while the workers start.
+        fill: makes the shared segment, given what builds run-wide inputs; called while the workers start.
         timeout: limit in seconds of rules without their own.
         stats: where times and worker reports are added up.
         pool: an open pool to use and leave open; None starts one.
@@ -95,7 +103,7 @@ class ProcessRunner:
         self,
         workers: int,
         settings: RunSettings,
-        fill: Callable[[], Segment],
+        fill: Callable[[StartBuild], Segment],
         timeout: float | None,
         stats: Stats,
         *,
@@ -129,13 +137,22 @@ class ProcessRunner:
                 f"the pool could not be started: {type(error).__name__}: {error}"
             ) from error
         filling = time.monotonic()
+        builds: list[InputBuild] = []
+
+        def start_build(names: Sequence[str], snapshot: Snapshot) -> InputBuild:
+            start_limit = START_LIMIT_S if self._owned else None
+            builds.append(InputBuild(self.pool, self._settings, names, timeout, start_limit, snapshot))
+            return builds[-1]
+
         try:
-            self.segment = fill()
+            self.segment = fill(start_build)
         except BaseException:
             self.__exit__()
             raise
         #: From asking for the pool to the first unit running, without the time spent on the segment.
         self._began: float | None = began + (time.monotonic() - filling)
+        for begun in (build.began for build in builds if build.began is not None):
+            stats.startup_s, self._began = begun - began, None
 
     def __enter__(self) -> Self:
         """The runner itself."""
@@ -254,9 +271,11 @@ class ProcessRunner:
                 case "begin":
                     self._begun(flight, event)
                 case "start":
-                    flight.running = (event["rule"], event["time"])
+                    flight.running, flight.building = (event["rule"], event["time"]), None
                     rule = flight.rules[event["rule"]]
                     self._attempts[rule.id] = self._attempts.get(rule.id, 0) + 1
+                case "building":
+                    flight.building = event["name"]
                 case "trace":
                     self._received.keep_trace(event)
                 case "result":
@@ -353,7 +372,8 @@ class ProcessRunner:
         if limit is not None and (flight.killed_for == flight.running or by_timer):
             return timed_out(rule, limit, seconds, tail)
         message = f"{rule.id} ended its worker process"
-        return RawResult(Status.CRASH, message, reason=f"{why}\n{tail}".strip(), seconds=seconds)
+        reason = f"{why}{while_building(flight.building)}\n{tail}".strip()
+        return RawResult(Status.CRASH, message, reason=reason, seconds=seconds)
 
     def _lost_before_start(self, rules: list[Rule], why: str) -> None:
         """A worker died with rules it had not started: nobody is to blame yet, so each is sent again

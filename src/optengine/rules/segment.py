@@ -16,7 +16,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from optengine.rules.tree import Entry, FileIndex
 
 MAGIC = b"OPTRULE1"
 _HEAD = struct.Struct("<8sQ")
+#: A run-wide input as bytes, with what was looked at to build it.
+RunInput = tuple[bytes | memoryview, Recorder, Trace | None]
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_TOTAL_BYTES = 512 * 1024 * 1024
 
@@ -60,14 +62,14 @@ class Segment:
 def create(
     snapshot: DiskSnapshot,
     wanted: Iterable[str],
-    run_inputs: Mapping[str, tuple[bytes, Recorder, Trace | None]],
+    run_inputs: Callable[[], Mapping[str, RunInput]],
 ) -> Segment:
     """Put the index, the files *wanted* and the *run_inputs* into a new sealed segment.
 
-    Cost: reads every wanted file once. Files that cannot be read are left out; rules meet the error
-    themselves.
+    Cost: reads every wanted file once, then asks for the inputs, which may be built meanwhile. Files that cannot be
+    read are left out; rules meet the error themselves.
     """
-    contents: list[bytes] = []
+    contents: list[bytes | memoryview] = []
     table: dict[str, tuple[int, int, str]] = {}
     offset = left_out = 0
     for path in wanted:
@@ -84,10 +86,10 @@ def create(
         contents.append(data)
         offset += len(data)
     inputs: dict[str, Any] = {}
-    for name, (data, recorder, trace) in run_inputs.items():
-        inputs[name] = [offset, len(data), recorder.unrecorded, recorder.saw_anything, trace_json(trace)]
-        contents.append(data)
-        offset += len(data)
+    for name, (encoded, recorder, trace) in run_inputs().items():
+        inputs[name] = [offset, len(encoded), recorder.unrecorded, recorder.saw_anything, trace_json(trace)]
+        contents.append(encoded)
+        offset += len(encoded)
     header = json.dumps(
         {
             "entries": {path: astuple(entry) for path, entry in snapshot.index.entries.items()},
@@ -99,7 +101,7 @@ def create(
     scratch = ScratchFile("rules")
     try:
         for block in (_HEAD.pack(MAGIC, len(header)), header, *contents):
-            _write_all(scratch.fd, block)
+            write_all(scratch.fd, block)
         scratch.seal()
     except BaseException:
         scratch.close()
@@ -181,7 +183,8 @@ def trace_of(data: Any) -> Trace | None:
     return Trace(tuple((str(a), str(b), str(c)) for a, b, c in records), inner)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of *data* to the descriptor."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

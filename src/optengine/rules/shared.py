@@ -1,8 +1,8 @@
 """Inputs that rules share: built at most once per worker, or once per run and handed to the workers as bytes.
 
 Scope ``worker`` keeps any object, such as parsed trees, in the process that built it. Scope ``run`` is built
-in the parent; it must be bytes or JSON data, is put into the shared segment, and is frozen (mappings and
-tuples) in every mode, so that no rule can change what another one sees.
+in one process and handed to the others; it must be bytes or JSON data, is put into the shared segment, and is frozen
+(mappings and tuples) in every mode, so that no rule can change what another one sees.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ class Built:
     trace: Trace | None
     error: str | None = None
     circle: str | None = None
+
+
+def say_nothing(_: str | None) -> None:
+    """Tell nobody what is being built."""
+
+
+def while_building(name: str | None) -> str:
+    """What to add to the end of a process that was building the input *name*; nothing when it built none."""
+    return f", while it built shared input {name!r}" if name is not None else ""
 
 
 def encode(value: object, name: str) -> bytes:
@@ -106,13 +115,16 @@ class SharedInputs:
         self._scene = scene
         self._make_context = make_context
         self._keep_traces = keep_traces
-        self._attached = dict(attached or {})
+        #: Run-wide inputs that were built in another process.
+        self.handed_over = dict(attached or {})
         self._built: dict[str, Built] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
         self._building = threading.local()
         self._needs: dict[str, str] = {}  # what the builder of an input asks for at this moment
         self.builds: dict[str, int] = {}
+        #: Told which input is being built, and None when none is any more: what a process did when it ended.
+        self.announce: Callable[[str | None], object] = say_nothing
         self.building_s: dict[int, float] = {}  # time each thread spent in builders
 
     def get(self, name: str, recorder: Recorder) -> Any:
@@ -135,11 +147,13 @@ class SharedInputs:
                 built = self._built.get(name)
                 if built is None:
                     open_builds.append(name)
+                    self._tell(name, name)
                     began = time.perf_counter()
                     try:
                         built = self._built[name] = self._build(self._builders[name])
                     finally:
                         open_builds.pop()
+                        self._tell(name, asking)
                         if not open_builds:
                             self._spent(time.perf_counter() - began)
         finally:
@@ -152,6 +166,10 @@ class SharedInputs:
         if built.error is not None:
             raise SharedInputError(f"The builder of shared input {name!r} raised {built.error}")
         return built.value
+
+    def _tell(self, name: str, building: str | None) -> None:
+        if name not in self.handed_over:
+            self.announce(building)
 
     def _spent(self, seconds: float) -> None:
         thread = threading.get_ident()
@@ -170,25 +188,11 @@ class SharedInputs:
         path = " -> ".join([*circle[first:], *circle[: first + 1]])
         raise CircularInputs(f"Shared inputs must not need each other in a circle; found {path}.")
 
-    def built(self, name: str, limit_s: float | None = None) -> Built:
-        """Build *name* if need be and return it with its trace; an error is kept in it, not raised.
-
-        One that takes longer than *limit_s* seconds has an error that says so; its builder goes on in the background,
-        as Python cannot end a thread.
-        """
-
-        def build() -> None:
-            with contextlib.suppress(SharedInputError):
-                self.get(name, Recorder(self._scene, keep=False))
-
-        if limit_s is None:
-            build()
-        else:
-            thread = threading.Thread(target=build, name=f"optengine-input-{name}", daemon=True)
-            thread.start()
-            thread.join(limit_s)
-        late = f"shared input {name!r} was not built within {limit_s} s"
-        return self._built.get(name) or Built(None, Recorder(self._scene, keep=False), None, late)
+    def built(self, name: str) -> Built:
+        """Build *name* if need be and return it with its trace; an error is kept in it, not raised."""
+        with contextlib.suppress(SharedInputError):
+            self.get(name, Recorder(self._scene, keep=False))
+        return self._built[name]
 
     def built_for_run(self) -> dict[str, Built]:
         """Run-wide inputs that are built, without those whose builder raised."""
@@ -200,7 +204,7 @@ class SharedInputs:
 
     def attach(self, name: str, data: bytes, recorder: Recorder, trace: Trace | None) -> None:
         """Take the run-wide input *name* as it was built in another process, so that it is not built again."""
-        self._attached[name] = (data, recorder, trace)
+        self.handed_over[name] = (data, recorder, trace)
 
     def clear(self) -> None:
         """Drop every built object, so that the next use builds again."""
@@ -208,7 +212,7 @@ class SharedInputs:
 
     def _build(self, builder: SharedBuilder) -> Built:
         name = builder.name
-        attached = self._attached.get(name)
+        attached = self.handed_over.get(name)
         if attached is not None:
             return Built(decode(attached[0]), attached[1], attached[2])
         self.builds[name] = self.builds.get(name, 0) + 1

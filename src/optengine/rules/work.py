@@ -27,6 +27,7 @@ from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.ledger import LedgerWriter
 from optengine.rules.model import Rule, RuleResult, SharedBuilder
 from optengine.rules.segment import SegmentError, SegmentSnapshot
+from optengine.rules.shared import say_nothing
 from optengine.rules.snapshot import DiskSnapshot
 from optengine.rules.tree import scan
 
@@ -121,7 +122,8 @@ def run_unit(order: UnitOrder) -> None:
                 "why": desk.why,
             }
         )
-        _write_stacks_to(ledger.fd)
+        write_stacks_to(ledger.fd)
+        desk.workspace.shared.announce = lambda name: ledger.write({"event": "building", "name": name})
         for position, pickled, limit in order.rules:
             began_load = time.monotonic()
             try:
@@ -131,18 +133,20 @@ def run_unit(order: UnitOrder) -> None:
                 continue
             unpickle_s += time.monotonic() - began_load
             ledger.write({"event": "start", "rule": position, "time": time.monotonic()})
-            with _ended_after(limit):
+            with ended_after(limit):
                 raw = desk.workspace.run(rule, {name: order.results[name] for name in rule.requires})
             write_result(ledger.write, desk.traces_sent, position, raw)
         if not order.share:
             desk.workspace.shared.clear()
         ledger.write({"event": "end", "time": time.monotonic(), "unpickle_s": unpickle_s})
     finally:
+        if _desk is not None:
+            _desk.workspace.shared.announce = say_nothing  # a thread that a rule left may go on building
         faulthandler.unregister(signal.SIGALRM)
         ledger.close()
 
 
-def _write_stacks_to(descriptor: int) -> None:
+def write_stacks_to(descriptor: int) -> None:
     """Let the timer's signal write all stacks to *descriptor* and then end the process."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a forked worker has its parent's handler
@@ -150,7 +154,7 @@ def _write_stacks_to(descriptor: int) -> None:
 
 
 @contextmanager
-def _ended_after(limit: float | None) -> Iterator[None]:
+def ended_after(limit: float | None) -> Iterator[None]:
     """End the process when the block takes longer than *limit* seconds; None for no limit."""
     if limit is None:
         yield

@@ -223,7 +223,7 @@ def test_the_segment_gives_what_the_disk_gives(tree: Path) -> None:
     (tree / "empty").write_bytes(b"")
     disk = DiskSnapshot(tree, scan(tree))
     recorder = Recorder(Scene(disk))
-    segment = create(disk, disk.index.files(), {"x": (encode([1], "x"), recorder, recorder.trace())})
+    segment = create(disk, disk.index.files(), lambda: {"x": (encode([1], "x"), recorder, recorder.trace())})
     try:
         attached = SegmentSnapshot(segment.handle, tree)
         assert attached.index.entries == disk.index.entries
@@ -252,7 +252,7 @@ def test_a_foreign_file_is_no_segment(tree: Path) -> None:
 def test_files_left_out_of_the_segment_are_read_from_the_disk(tree: Path) -> None:
     """A file that is not in the segment is read and digested by whoever needs it."""
     disk = DiskSnapshot(tree, scan(tree))
-    segment = create(disk, [], {})
+    segment = create(disk, [], dict)
     try:
         attached = SegmentSnapshot(segment.handle, tree)
         assert attached.content("d/a.txt") == b"one\r\ntwo\n"

@@ -16,13 +16,9 @@ import process_zoo as zoo
 import pytest
 
 from optengine.rules import ProcessPoolValidator, RuleSet
-from optengine.rules.execute import Workspace
 from optengine.rules.formats.document import document
 from optengine.rules.formats.markdown import markdown
 from optengine.rules.formats.table import table
-from optengine.rules.model import SharedBuilder
-from optengine.rules.snapshot import DiskSnapshot
-from optengine.rules.tree import scan
 
 MODES = ("sequential", "threads", "auto", "processes")
 
@@ -191,20 +187,67 @@ def test_inputs_that_need_each_other_are_told_alike(tree: Path, mode: str) -> No
         )
 
 
-def test_an_input_that_is_never_built_holds_nobody_up(tree: Path) -> None:
-    """Waiting for a shared input ends at the limit with an error that names the input and the limit."""
-    ended = threading.Event()
-    desk = Workspace(
+ENDS = {"exits": "os._exit(0)", "segfaults": "ctypes.string_at(0)"}
+
+
+@pytest.mark.parametrize("mode", ["auto", "processes"])
+@pytest.mark.parametrize("how", ENDS)
+def test_a_run_wide_input_whose_builder_ends_its_process_costs_its_users_only(
+    tree: Path, how: str, mode: str
+) -> None:
+    """Rules that need it are a CRASH each that names it, as in any mode; other inputs and rules are not harmed, and an
+    input that needs the deadly one harms no others either."""
+    found = results(
+        f"""
+        import ctypes
+        @RULES.shared("before", scope="run")
+        def before(ctx):
+            return [os.getpid()]
+        @RULES.shared("deadly", scope="run")
+        def deadly(ctx):
+            {ENDS[how]}
+        @RULES.shared("needs-deadly", scope="run")
+        def needs_deadly(ctx):
+            return ctx.shared("deadly")
+        @RULES.shared("after", scope="run")
+        def after(ctx):
+            return [1]
+        for name in ("before", "deadly", "needs-deadly", "after"):
+            RULES.add("uses-" + name, zoo.Gets(name))
+        """,
         tree,
-        DiskSnapshot(tree, scan(tree)),
-        {
-            "slow": SharedBuilder("slow", lambda ctx: ended.wait(60), "run"),
-            "b": SharedBuilder("b", lambda ctx: 1, "run"),
-        },
-        {},
-        track=False,
+        mode,
     )
-    assert desk.shared.built("slow", 0.1).error == "shared input 'slow' was not built within 0.1 s"
-    assert desk.shared.built("b", 60).value == 1
-    assert set(desk.shared.built_for_run()) == {"b"}
-    ended.set()
+    assert [one[0] for one in found.values()] == ["PASS", "CRASH", "CRASH", "PASS", "PASS"]
+    assert found["uses-after"][2] == [1]
+
+
+@pytest.mark.parametrize("mode", ["auto", "processes"])
+def test_a_crash_names_the_input_that_was_being_built(tree: Path, mode: str) -> None:
+    """The reason of a CRASH tells which shared input its process was building, and only if it was."""
+    rules = RuleSet()
+    rules.shared("deadly")(zoo.exits)
+    rules.shared("fine")(zoo.build_counted)
+    rules.add("in-builder", zoo.Gets("deadly"))
+    rules.add("after-builder", zoo.Gets("fine", leave=True))
+    report = ProcessPoolValidator(tree, rules, mode=mode, max_workers=1).validate()
+    assert [one.status for one in report.results] == ["CRASH", "CRASH"]
+    reasons = [one.reason or "" for one in report.results]
+    assert "while it built shared input 'deadly'" in reasons[0]
+    assert "while it built" not in reasons[1]
+
+
+def test_a_run_wide_input_is_built_outside_of_this_process(tree: Path, tmp_path: Path) -> None:
+    """In worker processes a run-wide input is built once, by a worker; one that raises is an ERROR of its users."""
+    rules = RuleSet()
+    rules.shared("wide", scope="run")(zoo.BuildsOnce(tmp_path / "log"))
+    rules.shared("raises", scope="run")(zoo.raises_unshowable)
+    rules.add("uses-wide", zoo.uses_wide)
+    rules.add("uses-raises", zoo.Gets("raises"))
+    report = ProcessPoolValidator(tree, rules, mode="processes", max_workers=2).validate()
+    assert [one.status for one in report.results] == ["PASS", "ERROR"]
+    assert "builder of shared input 'raises' raised Unshowable" in report.results[1].message
+    built = (tmp_path / "log").read_text().split()
+    assert len(built) == 1
+    assert built != [str(os.getpid())]
+    assert report.stats.startup_s > 0

@@ -255,7 +255,7 @@ def test_groups_stay_together_and_inputs_are_built_once_per_worker(
 def test_a_run_wide_input_is_built_once_for_all_workers(
     tree: Path, tmp_path: Path, pool: PersistentWorkerPool
 ) -> None:
-    """The parent builds it, and both workers read what it built."""
+    """One worker builds it, and both read what it built."""
     rules = RuleSet()
     rules.shared("wide", scope="run")(zoo.BuildsOnce(tmp_path / "log"))
     (tmp_path / "met").mkdir()
@@ -264,7 +264,9 @@ def test_a_run_wide_input_is_built_once_for_all_workers(
     report = validate(tree, rules, pool=pool, timeout=120)
     assert {str(one.evidence) for one in report.results} == {"{'text': 'x'}"}
     assert len({one.message for one in report.results}) == 2
-    assert (tmp_path / "log").read_text().split() == [str(os.getpid())]
+    built = (tmp_path / "log").read_text().split()
+    assert len(built) == 1
+    assert built != [str(os.getpid())]
 
 
 def test_a_group_whose_input_was_dear_stays_whole(
