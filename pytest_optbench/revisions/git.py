@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import filterfalse
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from .errors import RevisionError
@@ -24,6 +25,7 @@ _LOCAL: Final = frozenset(
         "GIT_QUARANTINE_PATH", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
     }
 )  # fmt: skip
+_COMPILED: Final = frozenset({".so", ".pyd", ".dll", ".dylib", ".o", ".obj", ".a", ".lib", ".pyc", ".pyo"})
 TIMEOUT_S: Final = 600.0
 
 
@@ -109,8 +111,12 @@ class Repository:
             self.git("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
         )
 
-    def changed(self, base: Commit) -> list[str]:
-        """Return the files that differ between ``base`` and the working tree, untracked ones included."""
+    def changed(self, base: Commit, apart: Collection[str] = ()) -> list[str]:
+        """Return the files that differ between ``base`` and the working tree, untracked ones included.
+
+        Not those in folders of ``apart`` (relative to the root), nor compiled files that git does not track: they
+        are made from something else.
+        """
         # --no-renames: a moved file is two differences; --ignore-submodules=none: a dirty submodule is one.
         diff = self.git(
             "diff",
@@ -120,15 +126,18 @@ class Repository:
             "--no-ext-diff",
             "--ignore-submodules=none",
             base.commit,
+            *_but(apart),
         )
-        return sorted({*_names(diff), *self._untracked()})
+        return sorted({*_names(diff), *filterfalse(_is_compiled, self.untracked(apart))})
 
-    def dirt(self) -> str | None:
-        """Return a digest of everything in the working tree that HEAD does not hold; None when it is clean."""
-        diff = self.git(
-            "diff", "--binary", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "HEAD"
-        )
-        untracked = self._untracked()
+    def dirt(self, apart: Collection[str] = ()) -> str | None:
+        """Return a digest of everything in the working tree that HEAD does not hold; None when it is clean.
+
+        What lies in folders of ``apart`` (relative to the root) is no part of it.
+        """
+        words = ("diff", "--binary", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "HEAD")
+        diff = self.git(*words, *_but(apart))
+        untracked = self.untracked(apart)
         if not diff and not untracked:
             return None
         digest = hashlib.sha256(diff)
@@ -145,8 +154,13 @@ class Repository:
                 found.append(Submodule(os.fsdecode(path), facts.split()[2].decode()))
         return found
 
-    def _untracked(self) -> list[str]:
-        return sorted(_names(self.git("ls-files", "-z", "--others", "--exclude-standard")))
+    def tracked(self) -> frozenset[str]:
+        """Return the files that git tracks, relative."""
+        return frozenset(_names(self.git("ls-files", "-z", "--cached")))
+
+    def untracked(self, apart: Collection[str] = ()) -> list[str]:
+        """Return the files git neither tracks nor ignores, relative, sorted; not those in folders of ``apart``."""
+        return sorted(_names(self.git("ls-files", "-z", "--others", "--exclude-standard", *_but(apart))))
 
     def _merge_base(self, revision: str) -> str:
         named = revision.removesuffix("...")
@@ -205,6 +219,16 @@ def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     text = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
     return "; ".join(text.splitlines()[-3:])
+
+
+def _but(apart: Collection[str]) -> list[str]:
+    """Return the words that leave out folders."""
+    return ["--", ":/", *(f":(exclude,top,literal){folder}" for folder in apart)] if apart else []
+
+
+def _is_compiled(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix in _COMPILED or "__pycache__" in path.parts
 
 
 def _names(listed: bytes) -> list[str]:

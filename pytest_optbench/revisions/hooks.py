@@ -124,8 +124,10 @@ class Revisions:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was not compared, and the verdict over all benchmarks."""
+        from ..report.escape import console_lines
+
         for line in self._lines:
-            terminalreporter.write_line(f"optbench: {line}")
+            terminalreporter.write_line(f"optbench: {console_lines(line)}")
 
     def _forget(self) -> None:
         """Remove the summary of an earlier run before anything can end this one."""
@@ -207,10 +209,12 @@ class Revisions:
             raise session.Interrupted(session.shouldstop)
 
     def _say(self, line: str) -> None:
+        from ..report.escape import console_lines
+
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            reporter.write_line(f"optbench: {line}")
+            reporter.write_line(f"optbench: {console_lines(line)}")
             reporter.flush()  # minutes of measuring may follow, and a CI log is no terminal
 
 

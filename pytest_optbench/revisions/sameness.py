@@ -17,6 +17,7 @@ from .identity import Foreign, Identity
 from .overlay import Overlay
 
 _NOT_DATA = (".py", ".pyc", ".pyo", ".pyi")
+_DOCUMENTS = frozenset({".adoc", ".md", ".rst"})
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def check_different(
 ) -> str | None:
     """Return when the two sides ran different code of the project; raises `IdentityError` otherwise.
 
-    Returns a remark where only built files differ, which need not mean that anything they are built from does.
+    Returns a remark where only built files differ, which need not mean that anything they are built from does; where
+    nothing but documents has changed, it cannot, and is an error.
     ``trees`` holds the roots of "baseline" and "optimized"; ``changed`` as for `check_changed`.
     """
     for side, code in (("baseline", baseline), ("optimized", optimized)):
@@ -111,10 +113,17 @@ def check_different(
     if imported & set(changed) or _data_changed(baseline, optimized, overlay, changed):
         return None
     built = {name for name in imported if baseline.files.get(name) != optimized.files.get(name)}
+    only = (
+        f"of what the benchmarks import only files that git does not know differ ({_some(built) or 'data'})"
+    )
+    if all(PurePosixPath(name).suffix in _DOCUMENTS for name in elsewhere):
+        raise IdentityError(
+            f"the two sides must differ, but {only}, and nothing they can be built from has changed: "
+            f"{_some(elsewhere)}. The same source was built twice, with different results"
+        )
     return (
-        f"of what the benchmarks import only files that git does not know differ ({_some(built) or 'data'}); if "
-        f"nothing they are built from has changed, both sides are the same code. Changed in the repository: "
-        f"{_some(elsewhere)}"
+        f"{only}; if nothing they are built from has changed, both sides are the same code. Changed in the "
+        f"repository: {_some(elsewhere)}"
     )
 
 

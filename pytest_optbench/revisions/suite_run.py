@@ -26,10 +26,12 @@ from . import overlay as overlays
 from .benchmark import Region, open_region, regions_of
 from .building import build
 from .errors import IdentityError, RevisionError
+from .git import Repository
 from .identity import identity, project_names
 from .outcome import Ended, Lists, Task
 from .sameness import Code, check_changed, check_different, code_of
 from .sides import BASELINE, OPTIMIZED, Side, listing
+from .sources import without_generated, written
 from .worktree import worktree
 
 SECONDS_PER_BENCHMARK = 0.25
@@ -61,7 +63,9 @@ class SuiteRun:
         self._overlay = overlays.Overlay((), (), ())
         self._names: set[str] = set()
         # Read once: reports written into the working tree are no part of what was measured.
-        self.working_tree = task.repository.head(), task.repository.dirt()
+        self._written = written(task)
+        self.working_tree = task.repository.head(), task.repository.dirt(self._written)
+        self._changed: list[str] = []
         self._sides: dict[str, Side] = {}
         self._start_s = 0.0
         self._load: LoadSample = sample_load()
@@ -77,7 +81,8 @@ class SuiteRun:
             task.invocation.testpaths,
         )
         self.lists.overlay = (*(f"{folder}/" for folder in self._overlay.directories), *self._overlay.present)
-        check_changed(self._overlay, task.repository.changed(task.base))
+        self._changed = task.repository.changed(task.base, self._written)
+        check_changed(self._overlay, self._changed)
         with terminable(), measuring_lock(self._progress.waiting), ExitStack() as stack:
             self._progress.phase(f"checking out {task.base.revision}")
             tree = stack.enter_context(worktree(task.repository, task.base))
@@ -109,6 +114,8 @@ class SuiteRun:
             for side in self._sides.values():
                 self._progress.phase(f"building the {side.name} side")
                 build(task.settings.build, side.tree, side.environment(task.invocation), side.name)
+            self._changed = without_generated(self._changed, task.repository, Repository(base.tree))
+            check_changed(self._overlay, self._changed)
         rootdirs = {
             side: side.place(task.invocation.rootdir, task.invocation) for side in self._sides.values()
         }
@@ -194,9 +201,10 @@ class SuiteRun:
     def _check_different(self) -> None:
         if self._code.keys() != self._sides.keys():
             raise IdentityError("both sides must report which code they ran, but one did not; run it again")
-        changed = self._task.repository.changed(self._task.base)
         trees = {name: side.tree for name, side in self._sides.items()}
-        remark = check_different(self._code[BASELINE], self._code[OPTIMIZED], trees, self._overlay, changed)
+        remark = check_different(
+            self._code[BASELINE], self._code[OPTIMIZED], trees, self._overlay, self._changed
+        )
         if remark is not None:
             self.lists.notes.append(remark)
 

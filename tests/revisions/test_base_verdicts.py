@@ -53,12 +53,12 @@ def test_a_regression_fails_and_a_margin_of_its_own_is_kept(
     before = repo.state()
     step = tmp_path / "step.md"
     done = run(
-        repo, "--optbench-max-trials=20", f"--junitxml={tmp_path / 'junit.xml'}", "-v",
+        repo, "--optbench-max-trials=40", f"--junitxml={tmp_path / 'junit.xml'}", "-v",
         GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step),
     )  # fmt: skip
     assert done.code == 1, done.output
     assert "working tree against HEAD" in done.output
-    assert "3 benchmarks, 10 to 20 pairs of processes: about " in done.output
+    assert "3 benchmarks, 10 to 40 pairs of processes: about " in done.output
     assert "1 failed, 3 passed" in done.output
     slower, faster, tolerated = (done.document(f"test_{name}") for name in ("slower", "faster", "tolerated"))
     assert (slower["verdict"], slower["reasons"]) == ("REJECT", ["slower"])
@@ -103,7 +103,7 @@ def test_a_speedup_can_be_asked_for(repo: Repo) -> None:
     prepared(repo)
     done = run(
         repo, "--optbench-goal=speedup", "--optbench-min-speedup=10%", "-k", "faster",
-        "--optbench-max-trials=20",
+        "--optbench-max-trials=40",
     )  # fmt: skip
     assert done.code == 0, done.output
     assert done.document("test_faster")["verdict"] == "ACCEPT"
@@ -170,7 +170,7 @@ def test_declared_results_that_cannot_be_compared_are_never_accepted(repo: Repo)
     )
     repo.commit("base")
     repo.file("src/pkg/work.py", "def run():\n    return sum(range(3000))\n")
-    done = run(repo, "--optbench-max-trials=20")
+    done = run(repo, "--optbench-max-trials=40")
     assert done.code == 1, done.output
     document = done.document("test_measured")
     assert (document["verdict"], document["reasons"][0]) == ("INCONCLUSIVE", "equivalence-error")

@@ -108,6 +108,25 @@ def test_the_digest_of_a_dirty_tree_follows_its_content(repo: Repo) -> None:
     assert git.dirt() not in (first, None)
 
 
+def test_what_runs_and_compilers_write_is_no_change(repo: Repo) -> None:
+    """Folders that are left out and compiled files git does not track change neither source nor digest."""
+    git = Repository.of(repo.root)
+    base = git.head()
+    repo.file(".gitignore", "")
+    repo.file("reports [x]/index.json", "{}")
+    repo.commit()
+    first = git.changed(base, ["reports [x]"]), git.dirt(["reports [x]"])
+    repo.file("reports [x]/index.json", "{1}")
+    repo.file("reports [x]/new.json", "{}")
+    assert (git.changed(base, ["reports [x]"]), git.dirt(["reports [x]"])) == first == ([".gitignore"], None)
+    assert "reports [x]/new.json" in git.changed(base)
+    repo.file("src/pkg/fast.so", "")
+    repo.file("src/pkg/__pycache__/work.pyc", "")
+    assert git.changed(base, ["reports [x]"]) == [".gitignore"]
+    repo.commit()
+    assert "src/pkg/fast.so" in git.changed(base)
+
+
 def test_git_of_a_hook_does_not_lead_elsewhere(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

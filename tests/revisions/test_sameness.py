@@ -159,10 +159,14 @@ def test_a_module_built_in_both_trees_is_remarked(sides: tuple[Path, Path]) -> N
         (tree / "src/pkg/native.so").write_bytes(content)
     one, two = (code(tree, "src/pkg/__init__.py", "src/pkg/native.so") for tree in sides)
     trees = {"baseline": base, "optimized": head}
-    said = check_different(one, two, trees, TESTS, ["README.md"])
+    said = check_different(one, two, trees, TESTS, ["README.md", "native/lib.rs"])
     assert said is not None
     assert "differ (src/pkg/native.so); if nothing they are built from has changed" in said
-    assert said.endswith("Changed in the repository: README.md")
+    assert said.endswith("Changed in the repository: README.md, native/lib.rs")
+    with pytest.raises(
+        IdentityError, match=r"has changed: README.md, docs/a.rst. The same source was built twice"
+    ):
+        check_different(one, two, trees, TESTS, ["README.md", "docs/a.rst", "tests/test_a.py"])
     assert check_different(one, two, trees, TESTS, ["src/pkg/native.c"]) is None
 
 
