@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from .measure.arm import Arms
 from .measure.equivalence import check
-from .measure.errors import ArmRaised
+from .measure.errors import ArmRaised, InvalidArm
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,8 @@ def smoke(
     equal: Callable[[Any, Any], Any] | None,
 ) -> dict[str, Smoke]:
     """Return a `Smoke` by candidate; a difference in results fails the test."""
-    try:
-        with Arms(baseline, candidates, setup) as arms:
-            found = check(arms, equal)
-    except ArmRaised as error:
-        raise error.original from None  # a plain test run should show the arm's own traceback
+    with _as_tests_fail(), Arms(baseline, candidates, setup) as arms:
+        found = check(arms, equal)
     for name, equivalence in found.items():
         if not equivalence.passed:
             pytest.fail(f"optbench: {name} is not equivalent: {equivalence.message}", pytrace=False)
@@ -44,5 +42,16 @@ def smoke(
 
 def call_once(work: Callable[..., Any], setup: Callable[..., Any] | None) -> None:
     """Call ``work`` once, with its set-up."""
-    with Arms(work, {"again": work}, setup) as arms:
+    with _as_tests_fail(), Arms(work, {"again": work}, setup) as arms:
         arms.baseline.once()
+
+
+@contextlib.contextmanager
+def _as_tests_fail() -> Iterator[None]:
+    """Show what an arm raised with its own traceback, and an arm that cannot be called in one line."""
+    try:
+        yield
+    except ArmRaised as error:
+        raise error.original from None
+    except InvalidArm as error:
+        raise pytest.fail.Exception(f"optbench: {error}", pytrace=False) from None

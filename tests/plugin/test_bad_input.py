@@ -29,6 +29,14 @@ from plugin_bench import FASTER, HANG_S, UNCHANGED, Bench
             "*equal must be a callable, received 3*",
         ),
         ("optbench.measure(fast, setup='make')", "*setup must be a callable, received 'make'*"),
+        (
+            "optbench.compare(baseline=fast, optimized=lambda x: x)",
+            "*arm 'optimized' must be callable without arguments*bind arguments with functools.partial*",
+        ),
+        (
+            "optbench.compare(baseline=fast, optimized=lambda: (x for x in [1]))",
+            "*arm 'optimized' must do its work when called, received a generator*",
+        ),
         ("optbench.compare(baseline=fast, optimized={})", "*at least one candidate, received {}*"),
         (
             "optbench.compare(baseline=fast, optimized=fast, config=[1])",
@@ -88,6 +96,16 @@ def test_an_arm_that_raises_gets_a_verdict(bench: Bench, arms: str) -> None:
     document = bench.only()
     assert (document["verdict"], document["reasons"]) == ("INCONCLUSIVE", ["arm-raised"])
     result.stdout.fnmatch_lines(["*RuntimeError: no data*"])
+
+
+@pytest.mark.parametrize("call", ["compare(baseline=fast, optimized=broken)", "measure(broken)"])
+def test_an_arm_that_raises_in_a_plain_run_fails_as_any_test_would(bench: Bench, call: str) -> None:
+    """Without ``--optbench`` the failure is the arm's own exception, at its own line."""
+    bench.body(f"def broken():\n    raise RuntimeError('no data')\noptbench.{call}")
+    result = bench.plain_here()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: no data*"])
+    result.stdout.no_fnmatch_line("*ArmRaised*")
 
 
 @pytest.mark.parametrize("way", ["skip", "xfail"])
@@ -316,6 +334,7 @@ def test_documents_are_strict_json(bench: Bench) -> None:
 
     bench.body("optbench.compare(baseline=slow, optimized=wrong)")
     bench.run_here()
-    for path in bench.reports():
-        if path.suffix == ".json":
-            json.loads(path.read_text(), parse_constant=refuse)
+    written = [path for path in bench.reports() if path.suffix == ".json"]
+    assert len(written) == 2
+    for path in written:
+        assert json.loads(path.read_text(), parse_constant=refuse)
