@@ -19,6 +19,7 @@ from .history.trail import merge
 from .options import Settings
 from .private import clean
 from .report import junit, write_decision
+from .report.escape import console, console_lines
 from .report.templating import check_templates
 from .store import ledger
 from .store.errors import StoreError
@@ -150,7 +151,7 @@ def _result(candidate: str, decision: Decision, path: Path, trace: str | None) -
         candidate=candidate,
         decision=decision,
         document=text,
-        line=written["summary"],
+        line=console(written["summary"]),  # a title may hold line breaks, and a log takes lines for commands
         properties=junit.properties(written),
-        traceback=trace,
+        traceback=None if trace is None else console_lines(trace),
     )

@@ -22,7 +22,7 @@ from .idle_markers import idle_markers
 from .options import Settings
 from .private import clean
 from .report import github, junit, terminal, write_decision, write_index
-from .report.escape import console
+from .report.escape import console, console_lines
 from .store.errors import StoreError
 from .store.ledger import Entry
 
@@ -178,7 +178,7 @@ class Suite:
             terminalreporter.write_line(f"  {page}: all decisions of the folder, with charts")
         for message in (*self._failures, *self._errors):
             message = clean(message, self._config.rootpath)
-            terminalreporter.write_line(f"optbench: {message}", red=True)
+            terminalreporter.write_line(f"optbench: {console_lines(message, encoding)}", red=True)
 
     def _judge_family(self, documents: Sequence[Document]) -> None:
         """Apply Holm's correction over the claims of this run; an ACCEPT that does not survive is demoted."""

@@ -109,6 +109,12 @@ def console(text: object, encoding: str = "utf-8") -> str:
     return line.encode(encoding, "replace").decode(encoding)
 
 
+def console_lines(text: object, encoding: str = "utf-8") -> str:
+    """Return ``text`` for a console or log with its line breaks, each line as `console` makes it."""
+    lines = str(text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(console(line, encoding) for line in lines)
+
+
 def width(text: str) -> int:
     """Return the columns ``text`` takes on a console: two for a wide character, none for a combining one."""
     return sum(_columns(char) for char in text)

@@ -77,5 +77,9 @@ def _trace(
             yield svg.path(at, height, svg.UP if value > y.high else svg.DOWN, arm, percent(value, 0, True))
         else:
             (first if run.baseline_first == (arm == "baseline") else second).append((at, height))
-    drawn = [svg.trace(places, arm), svg.dots([*first, *second], arm), svg.dots(second, "inside" if arm == "baseline" else "inside square")]
+    drawn = [
+        svg.trace(places, arm),
+        svg.dots([*first, *second], arm),
+        svg.dots(second, "inside" if arm == "baseline" else "inside square"),
+    ]
     yield svg.stretched(y.start, drawn)
