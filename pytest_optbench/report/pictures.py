@@ -19,7 +19,7 @@ from pytest_optbench.store.errors import StoreError
 from . import series
 from .charts.svg import short_seconds
 from .escape import plain, shorten
-from .figures import Doc, gain, gain_interval, part, target
+from .figures import Doc, gain, gain_interval, is_unpaired, part, target
 from .scale import decimals, span, ticks
 from .units import both, percent, seconds, time_saved
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 DPI: Final = 144
+DIGIT: Final = 0.0085
+"""Width of a digit in a label, as a share of the picture of one decision."""
 TALLEST: Final = 400.0
 """Inches of the picture of all decisions; PNG and matplotlib end at 65,535 pixels."""
 RATIOS: Final = (0.01, 0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0, 10000.0)
@@ -72,7 +74,9 @@ def decision_png(doc: Doc) -> bytes:
         left, right = figure.subplots(1, 2, width_ratios=(1.7, 1.0))
         _pairs(left, doc)
         _times(right, doc)
-        figure.subplots_adjust(left=0.075, right=0.985, top=0.8, bottom=0.27, wspace=0.16)
+        longest = max((len(label.get_text()) for label in left.get_yticklabels()), default=0)
+        edge = max(0.075, 0.02 + DIGIT * longest)
+        figure.subplots_adjust(left=edge, right=0.962, top=0.8, bottom=0.27, wspace=0.16)
         return _png(figure)
 
 
@@ -112,7 +116,7 @@ def _pairs(axes: Axes, doc: Doc) -> None:
     axes.set_title("Time saved in each pair of trials")
     marks, decided = series.marks(doc), series.decided(doc)
     if not marks:
-        _nothing(axes)
+        _nothing(axes, "no pairs: two files, unpaired" if is_unpaired(doc) else "nothing was measured")
         return
     needed = time_saved(doc["margin"]) or 0.0
     control = series.interval("control", doc["control"])
@@ -159,7 +163,7 @@ def _times(axes: Axes, doc: Doc) -> None:
     axes.set_title("Times of both arms")
     times = series.times(doc)
     if not times:
-        _nothing(axes)
+        _nothing(axes, "nothing was measured")
         return
     every = [value for values in times.values() for value in values]
     if max(every) / min(every) >= 8.0:
@@ -170,7 +174,7 @@ def _times(axes: Axes, doc: Doc) -> None:
         axes.plot([middle] * 2, [row - 0.22, row + 0.22], color=TEXT, lw=1.6)
         scatter = [row + 0.09 * math.sin(2.4 * place) for place in range(len(values))]
         axes.plot(values, scatter, "o", color=ARMS[arm], ms=3.4, mec="white", mew=0.4)
-        name = shorten(plain(doc[arm].get("name") or arm), 30)
+        name = shorten(plain(doc[arm].get("name") or arm), 20)
         axes.text(
             0.01, row - 0.34, f"{arm}: {name}, median {seconds(middle)}", fontsize=8, transform=_across(axes)
         )
@@ -186,12 +190,10 @@ def _times(axes: Axes, doc: Doc) -> None:
     axes.set_xlabel("time per call")
 
 
-def _nothing(axes: Axes) -> None:
+def _nothing(axes: Axes, words: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.text(
-        0.5, 0.5, "nothing was measured", ha="center", va="center", color=MUTED, transform=axes.transAxes
-    )
+    axes.text(0.5, 0.5, words, ha="center", va="center", color=MUTED, transform=axes.transAxes)
 
 
 def _across(axes: Axes) -> Any:

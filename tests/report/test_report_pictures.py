@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import samples
+from situations import situations
 from test_report_html import unpaired
 
 from pytest_optbench.cli import run
@@ -41,6 +42,14 @@ def test_a_picture_shows_pairs_and_times() -> None:
     assert png == decision_png(samples.inconclusive())
     height, width = image.imread(io.BytesIO(png)).shape[:2]
     assert width > 2 * height > 800
+
+
+@pytest.mark.parametrize("doc", situations(), ids=lambda doc: doc["slug"])
+def test_no_label_is_cut_at_the_edge(doc: samples.Doc) -> None:
+    """Long labels of the axes, long names and far times leave the outermost pixels white."""
+    picture = image.imread(io.BytesIO(decision_png(doc)))[..., :3]
+    assert (picture[:, :3] == 1).all()
+    assert (picture[:, -3:] == 1).all()
 
 
 @pytest.mark.parametrize(
