@@ -23,7 +23,11 @@ def _names(value: Any) -> Any:
 
 
 class EngineSettings(BaseSettings):
-    """Defaults of every pool of this process. Each field is also the variable ``OPTENGINE_<FIELD>``."""
+    """Defaults of every pool of this process. Each field is also the variable ``OPTENGINE_<FIELD>``.
+
+    ``EngineSettings.model_fields`` holds each field's default, range and meaning; times are seconds. Raises
+    ``ValidationError`` for a value out of range; ``load_settings`` names the variable it came from.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="forbid")
 
