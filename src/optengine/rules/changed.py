@@ -45,7 +45,7 @@ def _git(root: Path, *arguments: str) -> bytes:
     ]
     try:
         done = subprocess.run(command, capture_output=True, env=environment, timeout=_TIMEOUT_S, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: a null character
         raise GitError(f"git must be able to answer {' '.join(arguments)!r}; {error}") from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()

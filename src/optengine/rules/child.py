@@ -143,10 +143,15 @@ class Child:
         try:
             return [json.loads(line) for line in lines]
         except ValueError:
-            # A rule wrote to a descriptor that is not its own: nothing that follows can be believed.
-            self.spoke_nonsense = True
-            os.kill(self.pid, signal.SIGKILL)
+            self.refuse()
             return None
+
+    def refuse(self) -> None:
+        """End it, as what it sent is no message: a rule wrote to a descriptor that is not its own, or changed what
+        writes messages. Nothing that follows can be believed."""
+        self.spoke_nonsense = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def end_at_limit(self) -> str:
         """End it by the signal at which it writes where it is, and return that text."""
@@ -235,6 +240,7 @@ def _be_the_child(
         os.setpgid(0, 0)
         tie(life)
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in worker processes; Ctrl-C is for the parent
         _leave_no_core()
         faulthandler.enable(file=stack, all_threads=True)
         end.sendall(_BEGUN)

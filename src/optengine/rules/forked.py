@@ -14,6 +14,7 @@ libraries it may be the fork that hangs, not the rule: no child judges that, and
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import pickle
 import socket
@@ -26,7 +27,7 @@ from optengine.rules.child import CannotFork, Child
 from optengine.rules.execute import RawResult, Workspace
 from optengine.rules.lanes import Deliver, timed_out
 from optengine.rules.model import Rule, RuleResult, Status
-from optengine.rules.received import ReceivedResults
+from optengine.rules.received import NONSENSE, ReceivedResults
 from optengine.rules.report import Stats
 from optengine.rules.segment import trace_json, trace_of
 from optengine.rules.shared import encode, thaw, while_building
@@ -158,23 +159,38 @@ class ForkedLane:
                 deliver(rule, raw)
                 return
             for event in messages:
-                if event["event"] == "building":
-                    self._building = event["name"]
-                elif event["event"] == "trace":
-                    self._received.keep_trace(event)
-                elif event["event"] == "result":
-                    rule = waiting.popleft()
-                    raw = self._received.raw(event, self._name(), self._deaths.get(rule.id, 0) + 1)
-                    deliver(rule, raw)
-                else:
-                    since = event["time"]
-                    self.snapshot.take(event["files"], event["hashed"])
-                    if event["ask"] and len(waiting) > left:
+                try:
+                    said = self._read(event, waiting[0] if waiting else None)
+                except NONSENSE:
+                    child.refuse()
+                    self._lost(waiting, deliver, time.monotonic() - since)
+                    return
+                if isinstance(said, RawResult):
+                    deliver(waiting.popleft(), said)
+                elif said is not None:
+                    since, asks = said
+                    if asks and len(waiting) > left:
                         stopped = stop()
                         child.send(not stopped)
                         since = time.monotonic()
                         if stopped:
                             return
+
+    def _read(self, event: dict[str, Any], rule: Rule | None) -> RawResult | tuple[float, bool] | None:
+        """The result of *rule*, or when it was done and whether the child asks to go on. Raises NONSENSE."""
+        match event["event"]:
+            case "building":
+                self._building = event["name"]
+            case "trace":
+                self._received.keep_trace(event)
+            case "result" if rule is not None:
+                return self._received.raw(event, self._name(), self._deaths.get(rule.id, 0) + 1)
+            case "then":
+                self.snapshot.take(event["files"], event["hashed"])
+                return event["time"], event["ask"]
+            case other:
+                raise ValueError(other)
+        return None
 
     def _limit(self, rule: Rule) -> float | None:
         return self.timeout if rule.timeout is None else rule.timeout
@@ -207,15 +223,19 @@ class ForkedLane:
             return
         child.send("inputs")
         done = False
-        while not done and (messages := child.messages(_SILENT_S)):
-            for event in messages:
-                done = event["event"] == "end"
-                if not done:
-                    recorder = Recorder(Scene(self.snapshot), keep=False)
-                    recorder.unrecorded, recorder.saw_anything = event["unrecorded"], event["saw_anything"]
-                    data = base64.b85decode(event["data"])
-                    self.workspace.shared.attach(event["name"], data, recorder, trace_of(event["trace"]))
+        with contextlib.suppress(*NONSENSE):  # then it is built again
+            while not done and (messages := child.messages(_SILENT_S)):
+                for event in messages:
+                    done = event["event"] == "end"
+                    if not done:
+                        self._attach(event)
         self.close()
+
+    def _attach(self, event: dict[str, Any]) -> None:
+        recorder = Recorder(Scene(self.snapshot), keep=False)
+        recorder.unrecorded, recorder.saw_anything = event["unrecorded"], event["saw_anything"]
+        data = base64.b85decode(event["data"])
+        self.workspace.shared.attach(event["name"], data, recorder, trace_of(event["trace"]))
 
     def _name(self) -> str:
         return f"child-{self._children}"

@@ -33,7 +33,7 @@ from optengine.rules.lanes import timed_out
 from optengine.rules.ledger import STACK, LedgerReader
 from optengine.rules.memory import tree_bytes
 from optengine.rules.model import Rule, Status
-from optengine.rules.received import ReceivedResults
+from optengine.rules.received import NONSENSE, ReceivedResults
 from optengine.rules.report import Stats, WorkerReport
 from optengine.rules.run_inputs import InputBuild
 from optengine.rules.segment import Segment
@@ -264,29 +264,41 @@ class ProcessRunner:
 
     def _take_events(self, flight: _Flight) -> None:
         for event in flight.ledger.new_events():
-            # Should the pool run a unit a second time, what the first run wrote down stands.
-            if event.get("rule") in flight.finished:
-                continue
-            match event["event"]:
-                case "begin":
-                    self._begun(flight, event)
-                case "start":
-                    flight.running, flight.building = (event["rule"], event["time"]), None
-                    rule = flight.rules[event["rule"]]
-                    self._attempts[rule.id] = self._attempts.get(rule.id, 0) + 1
-                case "building":
-                    flight.building = event["name"]
-                case "trace":
-                    self._received.keep_trace(event)
-                case "result":
-                    self._result(flight, event)
-                case "unloadable":
-                    rule = flight.rules[event["rule"]]
-                    flight.finished.add(event["rule"])
-                    self._refused.append((rule, f"{rule.id} cannot be loaded in a worker: {event['why']}"))
-                case "end":
-                    flight.ended = event["time"]
-                    self.stats.serialisation_s += event["unpickle_s"]
+            try:
+                finished = self._read(flight, event)
+            except NONSENSE:
+                # A rule has changed what writes events: none of its worker can be believed any more.
+                self._kill(flight)
+                return
+            if finished is not None:
+                self._source.deliver(*finished)
+
+    def _read(self, flight: _Flight, event: dict[str, Any]) -> tuple[Rule, RawResult] | None:
+        """Take note of *event*; the result in it, if any. Raises NONSENSE."""
+        # Should the pool run a unit a second time, what the first run wrote down stands.
+        if event.get("rule") in flight.finished:
+            return None
+        match event["event"]:
+            case "begin":
+                self._begun(flight, event)
+            case "start":
+                rule = flight.rules[event["rule"]]
+                flight.running, flight.building = (event["rule"], event["time"]), None
+                self._attempts[rule.id] = self._attempts.get(rule.id, 0) + 1
+            case "building":
+                flight.building = event["name"]
+            case "trace":
+                self._received.keep_trace(event)
+            case "result":
+                return self._result(flight, event)
+            case "unloadable":
+                rule = flight.rules[event["rule"]]
+                flight.finished.add(event["rule"])
+                self._refused.append((rule, f"{rule.id} cannot be loaded in a worker: {event['why']}"))
+            case "end":
+                flight.ended = event["time"]
+                self.stats.serialisation_s += event["unpickle_s"]
+        return None
 
     def _begun(self, flight: _Flight, event: dict[str, Any]) -> None:
         pid, began = event["pid"], event["time"]
@@ -304,16 +316,22 @@ class ProcessRunner:
             )
             self.stats.worker_reports.append(self._reports[pid])
 
-    def _result(self, flight: _Flight, event: dict[str, Any]) -> None:
+    def _result(self, flight: _Flight, event: dict[str, Any]) -> tuple[Rule, RawResult]:
         rule = flight.rules[event["rule"]]
+        raw = self._received.raw(event, f"pid-{flight.pid}", self._attempts[rule.id])
         flight.running = None
         flight.finished.add(event["rule"])
         report = self._reports.get(flight.pid or 0)
         if report is not None:
             report.rules += 1
-            report.busy_s += event["seconds"]
-        raw = self._received.raw(event, f"pid-{flight.pid}", self._attempts[rule.id])
-        self._source.deliver(rule, raw)
+            report.busy_s += raw.seconds
+        return rule, raw
+
+    @staticmethod
+    def _kill(flight: _Flight) -> None:
+        if flight.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(flight.pid, signal.SIGKILL)
 
     def _enforce_limit(self, flight: _Flight) -> None:
         """Kill a worker whose own timer should have ended it: it is stopped, or the timer was taken away."""
@@ -323,15 +341,13 @@ class ProcessRunner:
             return
         if flight.ended is not None and time.monotonic() - flight.ended > _GRACE_S:
             # All results are there, yet the pool waits: a rule has spoiled the worker's connection.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(flight.pid, signal.SIGKILL)
+            self._kill(flight)
         if flight.running is None:
             return
         limit = self._limit(flight.rules[flight.running[0]])
         if limit is not None and time.monotonic() - flight.running[1] > limit + _GRACE_S:
             flight.killed_for = flight.running
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(flight.pid, signal.SIGKILL)
+            self._kill(flight)
 
     # ---- landing
 

@@ -8,6 +8,9 @@ from optengine.rules.execute import RawResult
 from optengine.rules.model import Status
 from optengine.rules.trace import Trace
 
+#: What reading an event raises that no worker wrote as it should have.
+NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+
 
 class ReceivedResults:
     """Reads the events ``trace`` and ``result`` of all ledgers of one run."""

@@ -55,7 +55,7 @@ class Store:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a null character
             raise RulesUsageError(f"The cache folder must be writable; {str(folder)!r}: {error}.") from error
         self.path = folder / FILE_NAME
         self.moved_aside: Path | None = None
@@ -65,6 +65,7 @@ class Store:
                 # A damaged page opens well and fails when it is read, which would be in the middle of a run.
                 if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                     raise sqlite3.DatabaseError("the store is damaged")
+                _refuse_other_tables(connection)
         except sqlite3.OperationalError as error:
             raise RulesUsageError(f"The cache folder must be writable; {str(folder)!r}: {error}.") from error
         except sqlite3.DatabaseError:
@@ -164,7 +165,7 @@ class Store:
         """Digests of files of *root* with the version they were computed for."""
         with self._open() as connection:
             rows = connection.execute("SELECT path, version, digest FROM files WHERE root = ?", (root,))
-            return {path: (_version(version), found) for path, version, found in rows}
+            return {path: (read, found) for path, version, found in rows if (read := _version(version))}
 
     def save_files(
         self, root: str, files: Mapping[str, tuple[Version, str]], gone: Iterable[str] = ()
@@ -205,7 +206,9 @@ class Store:
     def timings(self) -> dict[str, float]:
         """Seconds each rule took last, by whatever name it was saved under."""
         with self._open() as connection:
-            return dict(connection.execute("SELECT rule, seconds FROM timings"))
+            return dict(
+                connection.execute("SELECT rule, seconds FROM timings WHERE seconds BETWEEN 0 AND 1e9")
+            )
 
 
 def _slices(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
@@ -213,6 +216,24 @@ def _slices(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
         yield values[start : start + size]
 
 
-def _version(text: str) -> Version:
-    size, mtime, ctime, inode = map(int, text.split())
+def _refuse_other_tables(connection: sqlite3.Connection) -> None:
+    """Raise DatabaseError where tables of these names hold something else."""
+    try:
+        connection.execute("SELECT key, trace, body, sum, used FROM entries LIMIT 0")
+        connection.execute("SELECT digest, body FROM traces LIMIT 0")
+        connection.execute("SELECT root, path, version, digest FROM files LIMIT 0")
+        connection.execute("SELECT name, body, sum FROM manifests LIMIT 0")
+        connection.execute("SELECT rule, seconds FROM timings LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error):
+            raise
+        raise sqlite3.DatabaseError(f"the file holds other tables: {error}") from error
+
+
+def _version(text: str) -> Version | None:
+    """The version as it was saved; None where that is not four numbers."""
+    try:
+        size, mtime, ctime, inode = map(int, text.split())
+    except (AttributeError, ValueError):
+        return None
     return (size, mtime, ctime, inode)

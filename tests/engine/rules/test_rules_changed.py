@@ -202,8 +202,9 @@ def test_what_git_cannot_answer_means_a_full_run(tmp_path: Path, repository: Pat
         report = validate(root, "HEAD")
         assert report.results[0].status == "PASS"
         assert (report.stats.changed_since or "").startswith(expected)
-    unknown = validate(repository, "no-such-revision")
-    assert (unknown.stats.changed_since or "").startswith("full run: git must be able to answer")
+    for revision in ("no-such-revision", "HEAD~999", "HEAD:a.txt", "a\nb", "a\0b", "\udc80", ""):
+        unknown = validate(repository, revision)
+        assert (unknown.stats.changed_since or "").startswith("full run: git must be able to answer")
     assert "must not begin with a dash" in (validate(repository, "--output=x").stats.changed_since or "")
 
 

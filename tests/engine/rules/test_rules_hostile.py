@@ -251,3 +251,24 @@ def test_a_run_wide_input_is_built_outside_of_this_process(tree: Path, tmp_path:
     assert len(built) == 1
     assert built != [str(os.getpid())]
     assert report.stats.startup_s > 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "processes"])
+def test_a_rule_that_changes_what_writes_results_costs_only_itself(tree: Path, mode: str) -> None:
+    """A rule after which its process writes well-formed nonsense is a CRASH, and its process judges no other rule."""
+    found = results(
+        """
+        for number in range(6):
+            RULES.add(f"R{number}", zoo.breaks_json if number == 2 else zoo.good)
+        """,
+        tree,
+        mode,
+    )
+    assert [one[0] for one in found.values()] == ["PASS"] * 2 + ["CRASH"] + ["PASS"] * 4
+
+
+@pytest.mark.parametrize("mode", ["auto", "processes"])
+def test_a_rule_that_sends_itself_ctrl_c_is_judged_alike(tree: Path, mode: str) -> None:
+    """Ctrl-C is for the process that validates: where rules run in another one, that signal does nothing to them."""
+    found = results("RULES.add('R', zoo.interrupts_itself)", tree, mode)
+    assert [one[0] for one in found.values()] == ["PASS", "PASS"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ import pytest
 
 from optengine.rules import digest
 from optengine.rules.errors import RulesUsageError
-from optengine.rules.store import KEPT_PER_RULE, Store
+from optengine.rules.store import FILE_NAME, KEPT_PER_RULE, Store
 
 WRITER = Path(__file__).parent / "store_writer.py"
 
@@ -64,6 +65,26 @@ def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
     assert len(again.entries(["k"])["k"]) == 1
 
 
+def test_tables_of_another_make_are_moved_aside(tmp_path: Path) -> None:
+    """A database whose tables have these names and other columns does not end a run, nor do rows of other types."""
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("CREATE TABLE entries (other)")
+        connection.commit()
+    store = Store(tmp_path)
+    assert store.moved_aside is not None
+    store.save([("k", "t", body(1))], {}, {"good": 1.5, "text": 2.5, "endless": 3.5})
+    store.save_files("root", {"a": ((1, 2, 3, 4), "digest"), "b": ((1, 2, 3, 4), "digest")})
+    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("UPDATE timings SET seconds = 'text' WHERE rule = 'text'")
+        connection.execute("UPDATE timings SET seconds = 1e308 WHERE rule = 'endless'")
+        connection.execute("UPDATE files SET version = '[1]' WHERE path = 'b'")
+        connection.commit()
+    again = Store(tmp_path)
+    assert again.moved_aside is None
+    assert again.timings() == {"good": 1.5}
+    assert again.known_files("root") == {"a": ((1, 2, 3, 4), "digest")}
+
+
 def test_altered_rows_are_not_believed(tmp_path: Path) -> None:
     """A row whose text was changed without its sum is as good as absent, and so is a changed trace."""
     store = Store(tmp_path)
@@ -85,6 +106,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RulesUsageError, match=r"cache folder must be writable; .*file"):
         Store(tmp_path / "file" / "cache")
+    with pytest.raises(RulesUsageError, match=r"cache folder must be writable; .*null"):
+        Store(tmp_path / "file\0")
 
 
 def test_killed_writers_leave_a_sound_store(tmp_path: Path) -> None:
