@@ -42,7 +42,7 @@ def own_cgroups(controller: str, *, root: Path = CGROUP_ROOT, listing: Path = CG
     """Existing directories that may limit this process, from its own cgroup up to the root (v2 and v1)."""
     try:
         lines = listing.read_text().splitlines()
-    except OSError:
+    except OSError:  # no /proc, hence no cgroups
         return []
     found: list[Path] = []
     for line in lines:
@@ -77,7 +77,7 @@ def _quota(directory: Path) -> float | None:
             return None if quota == "max" else int(quota) / int(period)
         v1 = int((directory / "cpu.cfs_quota_us").read_text())
         return v1 / int((directory / "cpu.cfs_period_us").read_text()) if v1 > 0 else None
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # this group sets no quota; what others and the affinity say still holds
         return None
 
 
@@ -91,10 +91,8 @@ def cap_loaded_threads(threads: int) -> None:
     """Cap thread pools of libraries that are already loaded; environment variables come too late for those."""
     if "numpy" not in sys.modules and "scipy" not in sys.modules:
         return
-    try:
-        import threadpoolctl
-    except ImportError:
-        return
+    import threadpoolctl
+
     threadpoolctl.threadpool_limits(limits=threads)
 
 

@@ -120,7 +120,7 @@ def _bar(total: int) -> Any:
         return None
     try:
         bar = bar_class()
-    except ImportError:
+    except ImportError:  # a bar is a comfort: without tqdm the work goes on
         return None
     return bar(total=total, unit="task", dynamic_ncols=True)
 

@@ -36,6 +36,7 @@ from optengine.bundle.manifest import (
     sealed_name,
 )
 from optengine.bundle.verify import verify_files
+from optengine.resources import exhaustion_told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def build_bundle(
         check_name(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    with _staging(path) as staging:
+    with exhaustion_told("building a bundle", descriptors=8), _staging(path) as staging:
         manifest = _write_content(staging, tables, assets)
         (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         for file in [*manifest.files, MANIFEST]:
@@ -196,6 +197,7 @@ def _staging(path: Path) -> Iterator[Path]:
 
 def _sweep(path: Path) -> None:
     for stale in path.parent.glob(f".{path.name}.building-*"):
+        # Locked by a build that lives, or swept by another one.
         with contextlib.suppress(OSError), _locked(stale, wait=False):
             shutil.rmtree(stale)
 

@@ -14,6 +14,7 @@ from optengine.bundle.errors import BundleFormatError, StaleBundle, TamperedBund
 from optengine.bundle.handles import AssetConnection, open_assets
 from optengine.bundle.manifest import MANIFEST, read_manifest
 from optengine.bundle.verify import locate, verify_files
+from optengine.resources import exhaustion_told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +139,7 @@ class Bundle:
             try:
                 status = os.stat(file)  # noqa: PTH116 - asked for at every use; paths as objects cost more memory
                 found.append((status.st_ino, status.st_size, status.st_mtime_ns))
-            except OSError:
+            except OSError:  # gone or unreadable is a change: the next opening tells which
                 found.append(None)
         return tuple(found)
 
@@ -184,6 +185,10 @@ class Bundle:
 
     def _use(self, path: str, function: Callable[[Path], T]) -> T:
         """What ``function`` makes of a file of the bundle, whose presence and size are checked first."""
+        with exhaustion_told(f"opening {path!r} of a bundle", descriptors=2):
+            return self._used(path, function)
+
+    def _used(self, path: str, function: Callable[[Path], T]) -> T:
         for _ in range(3):  # the bundle may be replaced, even by the same content, between look and use
             file = locate(self.path, path)
             if file is not None:

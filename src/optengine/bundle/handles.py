@@ -169,7 +169,7 @@ def describe(connection: sqlite3.Connection) -> str:
     """The path of the connection's database, for messages."""
     try:
         return str(connection.execute("PRAGMA database_list").fetchone()[2]) or "a database in memory"
-    except sqlite3.Error:
+    except sqlite3.Error:  # only its own thread may ask it
         return "a database of another thread"
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from optengine.bundle.errors import BundleFormatError
+from optengine.errors import ResourceExhausted
+from optengine.resources import exhaustion_told
 
 SCHEMA = "optengine/bundle/1"
 MANIFEST = "manifest.json"
@@ -138,7 +140,10 @@ def read_manifest(root: Path) -> Manifest:
     """The manifest of the bundle at ``root``. Raises BundleFormatError when there is none."""
     source = root / MANIFEST
     try:
-        text = source.read_bytes()
+        with exhaustion_told("opening a bundle"):
+            text = source.read_bytes()
+    except ResourceExhausted:  # it may well be a bundle
+        raise
     except OSError as error:
         raise BundleFormatError(
             f"a bundle is a directory with a {MANIFEST}; received {str(root)!r}; {error}"

@@ -101,7 +101,7 @@ def _strings(array: pa.Array, spec: Spec, small: bool) -> Column:
         chunked = pa.chunked_array([array])
         try:
             return _read_only(cls(chunked, dtype=dtype))
-        except TypeError:
+        except TypeError:  # pandas before 3 derives the dtype
             return _read_only(cls(chunked))
 
     return Column(make, copied, changed)

@@ -152,7 +152,7 @@ def _disown() -> None:
     """In a forked child: drop inherited descriptors, so that it does not keep the owner's memory alive."""
     for segment in list(_owned):
         if (finalizer := segment._release.detach()) is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the child may have closed it; nobody could be told here
                 os.close(finalizer[2][1])
     _owned.clear()
 
@@ -176,7 +176,7 @@ def _locked_file(folder: Path) -> tuple[Path, int]:
 
 def _folder(nbytes: int) -> Path:
     shared = Path("/dev/shm")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # no /dev/shm: then the temporary directory
         free = os.statvfs(shared)
         if os.access(shared, os.W_OK) and free.f_bavail * free.f_frsize > nbytes * 1.1 + 2**20:
             return shared
@@ -191,7 +191,7 @@ def sweep(folder: Path) -> list[Path]:
     """
     removed = []
     for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # its owner lives, or another sweep was faster
             if path.stat().st_uid != os.getuid():
                 continue
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

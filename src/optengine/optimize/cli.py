@@ -168,7 +168,7 @@ def _options(pairs: list[str]) -> dict[str, Any]:
             raise OptimizeError(f"--option must be NAME=VALUE; received {pair!r}")
         try:
             options[name.replace("-", "_")] = json.loads(text)
-        except ValueError:
+        except ValueError:  # not JSON: a plain text, as a shell user writes it
             options[name.replace("-", "_")] = text
     return options
 

@@ -101,5 +101,5 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     except OSError as error:
         raise OptimizeError(f"the results could not be written to {str(path)!r}: {error}") from error
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # renamed, or never made
             temporary.unlink()

@@ -183,7 +183,7 @@ def serve(control: socket.socket, problems: list[str], threads: int) -> None:
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
             if child_ended.fileno() in ready:
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(BlockingIOError):  # read together with an earlier end
                     child_ended.recv(4096)
                 _report_ended(control, children)
             if control.fileno() in ready:
@@ -287,7 +287,7 @@ def _report_ended(control: socket.socket, children: dict[int, _Child]) -> None:
 
 def _kill(child: ForkProcess) -> None:
     for kill in (os.killpg, os.kill):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is gone, or leads no group yet
             kill(child.pid or 0, signal.SIGKILL)
     child.join()
 

@@ -199,5 +199,5 @@ def kill_process(pid: int, signum: int) -> None:
 def _is_stopped(pid: int | None) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in ("T", "t")
-    except (OSError, IndexError):
+    except (OSError, IndexError):  # gone, or no /proc: only the words of a message depend on it
         return False

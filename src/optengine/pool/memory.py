@@ -106,7 +106,7 @@ def _machine() -> HostMemory | None:
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         return HostMemory(_kib(fields["MemTotal"]), _kib(fields["MemAvailable"]))
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError):  # not Linux: the machine's memory is unknown, and not guarded
         return None
 
 
@@ -128,6 +128,6 @@ def _cgroup(directory: Path) -> HostMemory | None:
             # Page cache is given back under pressure, so it counts as available.
             cache = int(statistics.get("inactive_file", 0)) + int(statistics.get("active_file", 0))
             return HostMemory(int(limit_text), int(limit_text) - max(0, usage - cache))
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # the other version of cgroups, or a group without this controller
             continue
     return None

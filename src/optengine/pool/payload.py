@@ -105,7 +105,7 @@ def _dumps(
 ) -> bytes:
     try:
         blob = pickle.dumps(value, 5, buffer_callback=callback)
-    except Exception:
+    except Exception:  # what cloudpickle says then is raised: it tries the same and more
         if not fallback:
             raise
     else:

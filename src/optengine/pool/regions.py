@@ -20,6 +20,8 @@ import tempfile
 import weakref
 from typing import Any
 
+from optengine.resources import exhaustion_told
+
 _PAGE = 4096
 _FIRST_SIZE = 1 << 21
 # A copy through the mapping holds the interpreter lock: other threads get their turn between pieces.
@@ -77,7 +79,7 @@ class RegionWriter:
             self._copy(view[:warm_bytes], offset)
             self._write(view[warm_bytes:], offset + warm_bytes)
             self._warm[first:end] = b"\1" * (end - first)
-        except OSError:
+        except OSError:  # memory is full: the buffer travels in the message
             self.free(offset)
             return None
         return offset, view.nbytes
@@ -119,7 +121,9 @@ class RegionWriter:
         kept = -(-self._limit // _PAGE)
         if self._mapping is None or self._warm.find(1, kept) < 0:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(
+            OSError
+        ):  # a kernel that cannot: the memory stays in use until the worker ends
             self._mapping.madvise(mmap.MADV_REMOVE, kept * _PAGE, self._size - kept * _PAGE)
             self._warm[kept:] = bytes(len(self._warm) - kept)
 
@@ -139,7 +143,7 @@ class RegionWriter:
         grown = max(_FIRST_SIZE, size, self._size)
         try:
             self._grow(self._size + grown)
-        except OSError:
+        except OSError:  # memory or the size of files is limited: the buffer travels in the message
             return None
         start, self._size = self._size, self._size + grown
         self._used[start] = grown
@@ -194,7 +198,8 @@ class RegionMapper:
         """A writable buffer over the region."""
         if self._mapping is None or offset + size > len(self._mapping):
             # The old mapping lives on for as long as buffers point into it.
-            self._mapping = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
+            with exhaustion_told("taking an argument from shared memory"):
+                self._mapping = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
         window = (ctypes.c_char * size).from_buffer(self._mapping, offset)
         self._watched[offset] = weakref.ref(window, functools.partial(self._release, offset))
         return window

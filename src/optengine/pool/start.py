@@ -289,5 +289,5 @@ def _run(
 def kill_tree(pid: int, signum: int = signal.SIGKILL) -> None:
     """Send ``signum`` to the worker ``pid`` and to its process group, which holds what its tasks started."""
     for send in (os.killpg, os.kill):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is gone, or leads no group yet
             send(pid, signum)

@@ -93,7 +93,7 @@ def _listed(text: str, values: str) -> tuple[Value, ...]:
 def _number(text: str) -> Decimal | None:
     try:
         number = Decimal(text.strip())
-    except InvalidOperation:
+    except InvalidOperation:  # not a number; the caller says so
         return None
     return number if number.is_finite() else None
 
