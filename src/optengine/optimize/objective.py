@@ -93,6 +93,8 @@ def _number(returned: Any) -> tuple[float | None, str | None]:
     if isinstance(returned, float) and math.isfinite(returned):
         return float(returned), None
     try:
+        if isinstance(returned, str | bytes | bytearray):  # which float() would read
+            raise TypeError
         value = float(returned)
     except (TypeError, ValueError):
         return None, f"the objective must return a number; it returned {returned!r:.200}"

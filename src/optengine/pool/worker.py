@@ -91,6 +91,7 @@ class Worker:
         self.stopping = False
         self.leaving = False
         self.orphaned = False
+        self.disowned = False
         self.pending: deque[_Run] = deque()
         self.unsent: list[_Run] = []
         self._status = status
@@ -121,6 +122,17 @@ class Worker:
                 self.channel.sendall(encode(message))
         except OSError:
             self.stopping = True
+
+    def disown(self) -> None:
+        """In a process that a task forked: none of this is its business, even if it comes back out of the task.
+
+        It must not keep the worker's socket open after the worker's death, and not run the worker's tasks again.
+        """
+        self.channel.close()
+        self.disowned = self.stopping = True
+        for run in (*self.unsent, *self.pending):
+            run.items.clear()
+        self.pending.clear()
 
     # ---- main loop
 
@@ -161,7 +173,7 @@ class Worker:
             data = self.channel.recv(_RECEIVE_BYTES, flags)
         except BlockingIOError:
             return True
-        except OSError:
+        except OSError:  # a task closed it: as good as a parent that is gone
             data = b""
         if not data:
             self.stopping = self.orphaned = True
@@ -236,6 +248,8 @@ class Worker:
                     self.flush()
         except IndexError:
             item = value = None  # nothing may keep the last argument's memory alive
+        if self.disowned:
+            return  # the status page is the worker's
         if timed:
             status[SLOT_STARTED_NS] = 0
         spent = clock() - began
@@ -371,8 +385,7 @@ def run_worker(
         return
     os.close(status)
     worker = Worker(channel, page, RegionMapper(inbox), RegionWriter(outbox, limit=_OUTBOX_LIMIT))
-    # A process forked by a task must not keep the worker's socket open after the worker's death.
-    os.register_at_fork(after_in_child=channel.close)
+    os.register_at_fork(after_in_child=worker.disown)
     try:
         setup = worker.receive_setup()
     except (EOFError, OSError):

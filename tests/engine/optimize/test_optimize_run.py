@@ -351,3 +351,15 @@ def test_an_interrupt_of_the_end_still_releases_the_journal(tmp_path: Path) -> N
         first.run(lambda params: float(params["n"]))
     again = serial(numbers(3), lambda params: float(params["n"]), checkpoint=journal)
     assert again.stats()["replayed"] == 3
+
+
+@pytest.mark.parametrize(
+    "returned", ["1.5", "nan", b"2", bytearray(b"3"), None, [1.0], 1j, float("nan"), 10**400]
+)
+def test_what_is_no_finite_number_is_a_failed_trial(returned: Any) -> None:
+    """Texts that look like numbers, collections, infinities and nothing at all fail their trial by name."""
+    run = serial(numbers(2), lambda params: returned if params["n"] else 1.0)
+    assert [trial.state for trial in run.trials] == ["complete", "failed"]
+    error = run.trials[1].error
+    assert error is not None
+    assert "must return a" in error or "OverflowError" in error

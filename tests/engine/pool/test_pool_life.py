@@ -160,3 +160,17 @@ def test_a_server_that_may_not_fork_breaks_the_pool_with_the_reason():
         (failure,) = pool.run_batch(tasks.increment, [1], on_error="return")
     assert (failure.kind, failure.message) == ("crash", "the fork server could not fork a worker")
     assert "forks are forbidden here" in failure.traceback
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", ["preload", "spawn"])
+def test_a_process_that_comes_back_from_a_fork_runs_no_other_task(method, tmp_path, no_leftovers):
+    """Where a task forks and both processes return, the worker alone goes on: no task runs twice, none counts twice."""
+    log = tmp_path / "log"
+    with PersistentWorkerPool(1, start_method=method) as pool:
+        tasks_given = [(str(log), number) for number in range(20)]
+        assert pool.run_batch(tasks.fork_at_five, tasks_given, chunksize=20) == list(range(20))
+        wait_until(lambda: log.read_text().split().count("5") == 2)
+        assert sum(worker.tasks for worker in pool.stats().per_worker) == 20
+    written = log.read_text().split()
+    assert sorted(map(int, written)) == sorted([*range(20), 5])
