@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_optbench.store.errors import StoreError
 
 from . import series
+from .charts.labels import Label, shown
 from .charts.svg import short_seconds
 from .escape import plain, shorten
 from .figures import Doc, gain, gain_interval, is_unpaired, part, target
@@ -33,7 +34,13 @@ DIGIT: Final = 0.0085
 """Width of a digit in a label, as a share of the picture of one decision."""
 TALLEST: Final = 400.0
 """Inches of the picture of all decisions; PNG and matplotlib end at 65,535 pixels."""
-RATIOS: Final = (0.01, 0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0, 10000.0)
+RATIOS: Final = (
+    1.0, 10.0, 0.1, 100.0, 0.01, 1000.0, 0.001, 10000.0, 2.0, 0.5, 5.0, 0.2, 1.5, 0.7, 3.0, 1.1, 0.9, 20.0, 50.0,
+    1.05, 0.95, 1.02, 0.98, 1.01, 0.99,
+)  # fmt: skip
+"""Ratios that are labelled where there is room, the first of them first."""
+SHAPES: Final = {"ACCEPT": "o", "REJECT": "X", "INCONCLUSIVE": "D"}
+"""A verdict is told by shape as well as by colour."""
 VERDICTS: Final = {"ACCEPT": "#1a7f37", "REJECT": "#c0262d", "INCONCLUSIVE": "#8a6100"}
 TEXT, MUTED, GRID = "#1b2027", "#57606b", "#e2e6eb"
 FIRST, SECOND, ACCENT, NEEDED = "#1f6feb", "#d9730d", "#0f766e", "#c0262d"
@@ -61,7 +68,7 @@ def decision_png(doc: Doc) -> bytes:
 
     Raises StoreError when matplotlib is not installed.
     """
-    with _matplotlib():
+    with style():
         figure = _figure(9.6, 4.2)
         title = shorten(plain(doc["title"]).strip(), 76)
         figure.text(0.012, 0.955, title, fontsize=12.5, fontweight="bold", va="center")
@@ -85,31 +92,56 @@ def overview_png(docs: Sequence[Doc]) -> bytes:
 
     Raises StoreError when matplotlib is not installed.
     """
-    with _matplotlib():
-        figure = _figure(9.6, 1.3 + max(len(docs), 1) * min(0.3, TALLEST / max(len(docs), 1)))
-        axes = figure.subplots()
-        axes.set_xscale("log")
-        for row, doc in enumerate(docs):
-            colour = VERDICTS[doc["verdict"]]
-            axes.plot([doc["margin"]] * 2, [row - 0.38, row + 0.38], color=NEEDED, lw=1.2, ls=(0, (3, 2)))
-            low, middle, high = (part(doc, "ratio", key) for key in ("ci_low", "estimate", "ci_high"))
-            if low and high:
-                axes.plot([low, high], [row, row], color=colour, lw=4, alpha=0.5, solid_capstyle="butt")
-            if middle:
-                axes.plot(middle, row, "o", color=colour, ms=5)
-        axes.axvline(1.0, color=MUTED, lw=1.0, zorder=0)
-        titles = [shorten(plain(doc["title"]).strip(), 58) for doc in docs]
-        axes.set_yticks(range(len(docs)), titles)
-        axes.set_ylim(len(docs) - 0.4, -0.6)
-        axes.grid(axis="x", color=GRID)
-        axes.set_axisbelow(True)
-        low, high = axes.get_xlim()
-        shown = [value for value in RATIOS if low <= value <= high]
-        axes.set_xticks(shown, [f"{value:g}x" for value in shown])
-        axes.set_xticks([], minor=True)
-        axes.set_xlabel("baseline time / optimized time (dashed: needed)")
-        figure.tight_layout()
-        return _png(figure)
+    with style():
+        return _png(overview(docs))
+
+
+def overview(docs: Sequence[Doc]) -> Figure:
+    """Return the figure of all decisions, to be drawn within `style`."""
+    figure = _figure(9.6, 1.3 + max(len(docs), 1) * min(0.3, TALLEST / max(len(docs), 1)))
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    for row, doc in enumerate(docs):
+        colour = VERDICTS[doc["verdict"]]
+        axes.plot([doc["margin"]] * 2, [row - 0.38, row + 0.38], color=NEEDED, lw=1.2, ls=(0, (3, 2)))
+        low, middle, high = (part(doc, "ratio", key) for key in ("ci_low", "estimate", "ci_high"))
+        if low and high:
+            axes.plot([low, high], [row, row], color=colour, lw=4, alpha=0.5, solid_capstyle="butt")
+        if middle:
+            shape = SHAPES[doc["verdict"]]
+            axes.plot(middle, row, shape, color=colour, ms=6, mec="white", mew=0.5)
+    axes.axvline(1.0, color=MUTED, lw=1.0, zorder=0)
+    titles = [shorten(plain(doc["title"]).strip(), 58) for doc in docs]
+    axes.set_yticks(range(len(docs)), titles)
+    axes.set_ylim(len(docs) - 0.4, -0.6)
+    axes.grid(axis="x", color=GRID)
+    axes.set_axisbelow(True)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("baseline time / optimized time (dashed: needed)")
+    _verdicts(axes, docs)
+    figure.tight_layout()
+    _ratios(axes, 72.0 * figure.get_figwidth() * axes.get_position().width)
+    return figure
+
+
+def _verdicts(axes: Axes, docs: Sequence[Doc]) -> None:
+    """Say above the plot which shape and colour is which verdict."""
+    for verdict, shape in SHAPES.items():
+        if any(doc["verdict"] == verdict for doc in docs):
+            axes.plot([], [], shape, color=VERDICTS[verdict], ms=6, label=verdict)
+    if docs:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, handletextpad=0.2)
+
+
+def _ratios(axes: Axes, points: float) -> None:
+    """Label as many ratios as the axis, ``points`` wide, has room for."""
+    low, high = axes.get_xlim()
+    width = math.log(high / low)
+    inside = [value for value in RATIOS if low <= value <= high]
+    labels = [Label(100.0 * math.log(value / low) / width, f"{value:g}x") for value in inside]
+    chosen = {label.words: value for value, label in zip(inside, labels, strict=True)}
+    kept = shown(labels, points * 12.0 / STYLE["font.size"])
+    axes.set_xticks([chosen[label.words] for label in kept], [label.words for label in kept])
 
 
 def _pairs(axes: Axes, doc: Doc) -> None:
@@ -214,8 +246,8 @@ def _png(figure: Figure) -> bytes:
 
 
 @contextmanager
-def _matplotlib() -> Iterator[None]:
-    """Draw with `STYLE`, whatever the user's settings are."""
+def style() -> Iterator[None]:
+    """Draw with `STYLE` inside, whatever the user's settings are."""
     try:
         import matplotlib
     except ImportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from pytest_optbench.report import write_decision
 pytest.importorskip("matplotlib", reason="the extra report is not installed")
 
 from matplotlib import image, rcParams
+from matplotlib.lines import Line2D
 
-from pytest_optbench.report.pictures import ARMS, FIRST, SECOND, decision_png, overview_png
+from pytest_optbench.report.pictures import ARMS, FIRST, SECOND, decision_png, overview, overview_png, style
 
 
 def pixels(png: bytes) -> set[str]:
@@ -50,6 +52,31 @@ def test_no_label_is_cut_at_the_edge(doc: samples.Doc) -> None:
     picture = image.imread(io.BytesIO(decision_png(doc)))[..., :3]
     assert (picture[:, :3] == 1).all()
     assert (picture[:, -3:] == 1).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, len(situations())])
+def test_the_labels_of_the_overview_stand_apart(count: int) -> None:
+    """From one close call to ratios over nine powers of ten the ratios named below lie beside each other."""
+    with style():
+        figure = overview(situations()[-count:])
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        boxes = sorted(
+            (label.get_window_extent() for label in axes.get_xticklabels()), key=lambda box: box.x0
+        )
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_a_verdict_is_told_without_colours() -> None:
+    """Each verdict of the overview has a shape of its own, named in the legend."""
+    with style():
+        (axes,) = overview([samples.decision(), samples.inconclusive(), samples.not_equivalent()]).axes
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == ["ACCEPT", "REJECT", "INCONCLUSIVE"]
+        markers = {handle.get_marker() for handle in legend.legend_handles if isinstance(handle, Line2D)}
+    assert len(markers) == 3
 
 
 @pytest.mark.parametrize(

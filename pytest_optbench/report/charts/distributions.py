@@ -24,7 +24,7 @@ SLOT = 1.6
 """Percent of the width two dots must be apart to lie at the same height."""
 
 
-NAMED = (260, 300, 460)
+NAMED = (250, 290, 460)
 """Widths in pixels of the chart from which more of an arm's name is shown."""
 
 MOST = 120

@@ -2,7 +2,7 @@
 
 A chart is as wide as its column while its text keeps its size, and that without a script. Each label therefore
 gets the class of the least width at which it fits beside those before it, and the style sheet shows it from there
-on: ``from-300`` is hidden in a chart narrower than 300 pixels. Labels given first are the last to go.
+on: ``from-290`` is hidden in a chart narrower than 290 pixels. Labels given first are the last to go.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from .. import escape
 from . import svg
 
-WIDTHS: Final = (120, 190, 260, 300, 460, 700)
+WIDTHS: Final = (120, 190, 250, 290, 460, 700)
 """Widths in pixels at which more labels appear; the style sheet has a rule for each but the first."""
 
 GAP: Final = 7.0
