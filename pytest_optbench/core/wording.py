@@ -28,8 +28,10 @@ def change(fraction: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """Return a ratio with its sign of multiplication: 1.1103 -> "1.110x"."""
-    return f"{ratio:.3f}x" if math.isfinite(ratio) else "n/a"
+    """Return a ratio with its sign of multiplication: 1.1103 -> "1.110x", 0.000238 -> "0.000238x"."""
+    if not math.isfinite(ratio):
+        return "n/a"
+    return f"{ratio:.3g}x" if 0.0 < ratio < 0.1 else f"{ratio:.3f}x"
 
 
 def p_value(p: float) -> str:

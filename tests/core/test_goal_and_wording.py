@@ -79,6 +79,7 @@ def test_numbers():
     assert [wording.quantity(7, unit) for unit in (None, "1", "B", "files")] == ["7", "7", "7 B", "7 files"]
     assert wording.quantity(None, "B") == "n/a"
     assert wording.times(1.11029) == "1.110x"
+    assert wording.times(0.00023816) == "0.000238x"
     assert wording.times(math.inf) == "n/a"
     assert wording.p_value(9e-7) == "<1e-6"
     assert wording.p_value(0.0342) == "0.034"
