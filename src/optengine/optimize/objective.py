@@ -58,10 +58,20 @@ class Objective:
         self.takes_context = _takes_context(function)
 
     def pack(self) -> bytes:
-        """The function as bytes for a worker; lambdas and closures too."""
+        """The function as bytes for a worker; lambdas and closures too.
+
+        Raises:
+            OptimizeError: it holds what cannot leave this process.
+        """
         import cloudpickle
 
-        packed: bytes = cloudpickle.dumps(self.function, protocol=5)
+        try:
+            packed: bytes = cloudpickle.dumps(self.function, protocol=5)
+        except Exception as error:
+            raise OptimizeError(
+                f"the objective must be picklable to reach the workers; received {self.function!r} "
+                f"({type(error).__name__}: {error}); open what cannot travel inside it, or give it as shared="
+            ) from error
         return packed
 
     def evaluate(self, task: Task, shared: Callable[[str], Any]) -> Completed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,14 @@ def test_what_is_no_finite_number_is_a_failed_trial(returned: Any) -> None:
     error = run.trials[1].error
     assert error is not None
     assert "must return a" in error or "OverflowError" in error
+
+
+def test_an_objective_that_cannot_travel_is_told_apart() -> None:
+    """A lock in the objective's closure is a usage error that names the objective, what is wrong and the cure."""
+    lock = threading.Lock()
+    run = ParallelOptimizer(numbers(2), 1, progress=False)
+    with pytest.raises(
+        OptimizeError,
+        match=r"must be picklable to reach the workers; received .*lock.*open what cannot travel inside",
+    ):
+        run.run(lambda params: float(params["n"]) if lock else 0.0)
