@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_optbench.report.escape import markdown, markdown_block, plain
+from pytest_optbench.report.escape import console, markdown, markdown_block
 from pytest_optbench.report.templating import table
 from pytest_optbench.report.units import both, both_interval, p_value, percent, ratio, seconds, time_saved
 from pytest_optbench.store import slug
@@ -68,7 +68,7 @@ def page(campaign: Campaign, ledger: Ledger, result: Account, done: Done) -> str
 
 def lines(campaign: Campaign, result: Account, done: Done) -> Iterator[str]:
     """Yield the state of the campaign for a terminal."""
-    yield plain(campaign.title)
+    yield console(campaign.title)
     for each in result.standings:
         shown = each.accepted or _telling(each)
         figures = _measured(shown)
@@ -85,10 +85,10 @@ def lines(campaign: Campaign, result: Account, done: Done) -> Iterator[str]:
         interval = both_interval(total.ratio_low, total.ratio_high)
         yield f"  product of {' * '.join(chain.ids)}: {both(total.ratio)} ({interval})"
     if result.together is not None:
-        yield f"  measured together: {plain(_together_words(result.together))}"
-    yield f"  {plain(done.message)}"
+        yield f"  measured together: {console(_together_words(result.together))}"
+    yield f"  {console(done.message)}"
     for problem in claims_hold(campaign, result, done):
-        yield f"  does not hold: {plain(problem)}"
+        yield f"  does not hold: {console(problem)}"
 
 
 def _outcome(campaign: Campaign, result: Account, done: Done) -> str:

@@ -35,10 +35,10 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     from ..campaign.read import read_campaign
     from ..campaign.report import lines, write_report
     from ..campaign.run import claims_hold, run_campaign, status
-    from ..report.escape import plain
+    from ..report.escape import console, console_lines
 
     def say(line: str) -> None:
-        out.write(plain(line) + "\n")
+        out.write(console(line) + "\n")
         out.flush()
 
     try:
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         if chosen.action == "run":
             run_campaign(campaign, chosen.again, say)
     except CampaignError as error:
-        err.write(f"optbench: {error}\n")
+        err.write(f"optbench: {console_lines(error)}\n")
         return 2
     except KeyboardInterrupt:
         err.write("optbench: interrupted; what was decided is kept, the same command goes on from there\n")

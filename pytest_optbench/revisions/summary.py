@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..core import wording
 from ..options import Settings
 from ..private import clean
 from ..report import family, figures
@@ -183,4 +184,4 @@ def _listed(book: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _times(ratio: float | None) -> str:
-    return "?" if ratio is None else f"{ratio:.3f}x"
+    return "?" if ratio is None else wording.times(ratio)

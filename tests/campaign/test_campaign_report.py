@@ -158,6 +158,18 @@ def test_foreign_text_stays_text(project: Project) -> None:
     }  # fmt: skip
 
 
+def test_no_line_for_the_terminal_is_a_command(project: Project) -> None:
+    """A title that would be a workflow command or a control sequence at the start of a line is text."""
+    project.write("1 a test_half")
+    project.file.write_text(
+        project.file.read_text().replace('"Loops"', r'"\n::error::boom ##[error]z \u001B[31m"')
+    )
+    campaign = project.read()
+    found = list(lines(campaign, *status(campaign, ledger_of(project, []))))
+    assert found[0] == ": :error::boom ## [error]z \ufffd[31m"
+    assert not [line for line in found if line.lstrip().startswith("::")]
+
+
 def test_a_forged_document_is_no_link(project: Project) -> None:
     """A document name that is not a plain file of the folder is shown without a link."""
     project.write("1 a test_half")
