@@ -263,9 +263,12 @@ class Placement:
         return choice.workers
 
     def keep_startup(self) -> None:
-        """Remember what the start of a pool took, for later decisions of this process and of the store's users."""
+        """Remember what the start of a pool took, for later decisions of this process and of the store's users.
+
+        A pool that was open already tells nothing of what starting one would take.
+        """
         global measured_startup
-        if self.stats.startup_s:
+        if self.stats.startup_s and self.options.pool is None:
             measured_startup = self.stats.startup_s
             if self.source.cache is not None:
                 self.source.cache.keep_startup(self.stats.startup_s)

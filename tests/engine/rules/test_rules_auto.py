@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from optengine import PersistentWorkerPool
 from optengine.rules import Context, ProcessPoolValidator, RuleSet
 from optengine.rules.bench import workload
 from optengine.rules.errors import RulesUsageError
@@ -76,6 +78,20 @@ def test_known_costs_decide_at_once(tmp_path: Path) -> None:
     again = ProcessPoolValidator(tree, rules, mode="auto", config={"x": 1}, **options).validate()  # type: ignore[arg-type]
     assert again.stats.mode == "processes"
     assert not ONE_LANE & {one.worker for one in again.results}
+
+
+def test_an_open_pool_tells_nothing_of_a_start(tmp_path: Path) -> None:
+    """What a run waited for a pool that was open already is not taken for what starting one costs."""
+    tree, cache = tmp_path / "tree", tmp_path / "cache"
+    tree.mkdir()
+    rules = RuleSet()
+    rules.add("R", Sleeps(0))
+    with PersistentWorkerPool(max_workers=1) as pool:
+        ProcessPoolValidator(tree, rules, mode="processes", pool=pool, cache_dir=cache).validate()
+    assert STARTUP_KEY not in Store(cache).timings()
+    options: dict[str, Any] = {"mode": "processes", "max_workers": 1, "cache_dir": cache}
+    ProcessPoolValidator(tree, rules, config={"x": 1}, **options).validate()
+    assert Store(cache).timings()[STARTUP_KEY] > 0
 
 
 @pytest.mark.parametrize(
