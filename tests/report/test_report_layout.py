@@ -96,6 +96,15 @@ def test_a_wide_chart_shows_more_labels_than_a_narrow_one(chromium: browser.Brow
     assert "look 1" in seen[320] < seen[1280]
 
 
+@needs_browser
+def test_a_chart_without_a_neighbour_fills_the_column(chromium: browser.Browser, address: str) -> None:
+    """Two files have one chart of times and no others beside it; it is as wide as the interval above."""
+    chromium.open(f"{address}#two-files")
+    widths = "['.interval', '.distributions'].map(e => document.querySelector('.open ' + e).offsetWidth)"
+    interval, times = chromium.run(widths)
+    assert interval == times > 600
+
+
 def test_the_style_sheet_knows_every_width() -> None:
     """Each width at which labels appear has its rule, and there is none for any other."""
     style = templating.source(templating.STYLE, None)
