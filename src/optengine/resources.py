@@ -84,10 +84,12 @@ def _no_process(doing: str, error: BaseException) -> str:
         (text for path in own_cgroups("pids") if (text := _read(path / "pids.max")) not in ("", "max")),
         "none",
     )
+    space = _limit(resource.RLIMIT_AS)  # a thread without room for its stack is refused with the same words
     return (
         f"{doing} needs another process or thread, which the system refuses ({_words(error)}): RLIMIT_NPROC, for all "
         f"processes and threads of this user, is {_limit(resource.RLIMIT_NPROC)}, pids.max of the control group is "
-        f"{group}; raise it (ulimit -u), end other processes, or use fewer workers"
+        f"{group}{'' if space == 'unlimited' else f', RLIMIT_AS is {space}'}; raise it (ulimit -u"
+        f"{'' if space == 'unlimited' else ' or -v'}), end other processes, or use fewer workers"
     )
 
 

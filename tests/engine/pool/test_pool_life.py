@@ -2,13 +2,14 @@
 
 import os
 import signal
+import time
 
 import pool_tasks as tasks
 import psutil
 import pytest
 from processes_seen import gone, wait_until
 
-from optengine import PersistentWorkerPool, TaskFailure, shared_pool
+from optengine import BrokenPool, PersistentWorkerPool, TaskFailure, shared_pool
 from optengine.errors import NestedPoolError
 from optengine.pool import kept
 from optengine.testing.bestiary import leaves_a_child
@@ -108,6 +109,26 @@ def test_a_killed_fork_server_is_replaced(tmp_path, no_leftovers):
         wait_until(lambda: any("the fork server was replaced" in note for note in pool.notes))
         gate.touch()
         assert all(future.result(60) > 0 for future in futures)
+
+
+def test_a_fork_server_killed_again_and_again_breaks_the_pool(no_leftovers):
+    """A server that nothing lets live ends the pool with that reason, for what runs and for what comes later."""
+    with PersistentWorkerPool(1) as pool:
+        killed = set()
+        deadline = time.monotonic() + 120
+        while pool.usable:
+            assert time.monotonic() < deadline
+            server = getattr(pool._supervisor.fleet.launcher, "_fresh", None)
+            if server is not None and server.pid not in killed:
+                killed.add(server.pid)
+                server.send_signal(signal.SIGKILL)
+            time.sleep(0.01)
+        for _ in range(3):
+            (failure,) = pool.run_batch(tasks.increment, [1], on_error="return")
+            assert (failure.kind, failure.message) == ("crash", "the fork server died again and again")
+            time.sleep(0.1)
+        with pytest.raises(BrokenPool, match="the fork server died again and again"):
+            pool.submit(tasks.increment, 1)
 
 
 def test_what_a_dead_task_started_is_ended_too(tmp_path, no_leftovers):

@@ -243,6 +243,34 @@ def test_an_interrupt_while_a_pool_ends_kills_its_tasks(tmp_path):
 
 
 @each_method
+def test_a_pool_works_beside_more_than_a_thousand_open_files(method):
+    """Descriptors above 1023, which select() cannot wait for, are as good as any, to the pool's end."""
+    code = f"""
+        import os, resource
+        from optengine import PersistentWorkerPool
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 1400:
+            print("too few")
+        else:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1400, hard))
+            held = [os.dup(0) for _ in range(1100)]
+            with PersistentWorkerPool(1, start_method={method!r}) as pool:
+                print(pool.run_batch(abs, [-1]))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if result.stdout == "too few\n":
+        pytest.skip("this process may not open 1400 files")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "[1]\n", "")
+
+
+@each_method
 @pytest.mark.parametrize("busy", [True, False])
 def test_kill_of_the_parent_leaves_no_process(method, busy, tmp_path):
     """After kill -9 of the parent its workers, busy or idle, and its servers are gone."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -59,12 +60,23 @@ def test_a_pool_without_processes_names_the_limit_and_the_cure():
     found, errors = steps("processes", "fork", numbers)
     for said, _, *left in found:  # a refused fork costs some descriptors in multiprocessing itself
         assert left == [0, 0], said
-        assert said == "works" or ("which the system refuses" in said and "raise it (ulimit -u)" in said), (
-            said
-        )
+        assert said == "works" or ("which the system refuses" in said and "raise it (ulimit -u" in said), said
         assert said == "works" or "RLIMIT_NPROC" in said
     assert found[0][0] != "works"
     assert "Traceback" not in errors
+
+
+def test_a_thread_without_room_for_its_stack_names_that_limit():
+    """A refused thread may lack memory instead of a process: a limit on the address space is named, too."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    refused = RuntimeError("can't start new thread")
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 50, before[1]))
+    try:
+        limited = str(told(refused, "doing it"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert f"RLIMIT_AS is {1 << 50}" in limited
+    assert "raise it (ulimit -u or -v)" in limited
 
 
 @pytest.mark.parametrize(
