@@ -147,9 +147,8 @@ class RuleSet:
 
         Args:
             name: what rules ask for.
-            scope: ``worker`` (any object, built at most once per worker) or ``run`` (bytes or JSON data,
-            built
-                once in the parent and read by workers from the shared segment).
+            scope: ``worker`` (any object, built at most once per worker) or ``run`` (bytes or JSON data, built once
+                and read by worker processes from the shared segment).
 
         Raises:
             RulesUsageError: the name is taken or the scope unknown.

@@ -116,7 +116,7 @@ def test_random_graphs_are_judged_alike_in_all_modes(
         drawn = {"pass": "PASS", "fail": "FAIL", "error": "ERROR", "none": "SKIP"}[rule.check.outcome]  # type: ignore[attr-defined]
         assert result.status == ("SKIP" if blocked else drawn)
     for mode in ("threads", "processes", "auto"):
-        options: dict[str, Any] = {"pool": pool} if mode == "processes" else {}
+        options: dict[str, Any] = {"pool": pool} if mode != "threads" else {}  # beside a pool auto uses one
         if cached:
             options["cache_dir"] = tmp_path_factory.mktemp("cache")
         report = ProcessPoolValidator(tree, rules, mode=mode, max_workers=workers, **options).validate()
