@@ -41,10 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
     if run[0].enabled and OPTBENCH not in config.stash:
-        from .suite import Suite
+        from .suite import Suite, register
 
         suite = Suite(config, run[0])
-        config.pluginmanager.register(suite, "optbench-suite")
+        register(config, suite, "optbench-suite")
         if run[0].base is not None:
             from .revisions import hooks
 
@@ -92,7 +92,11 @@ def pytest_runtest_makereport(
     """Send the decision documents with the test's own report, through xdist as well."""
     report = yield
     benchmark = item.stash.get(BENCHMARK, None)
-    if benchmark is not None and call.when == "call":
+    if benchmark is None:
+        return report
+    if item.config.stash[RUN][0].enabled and benchmark.failure is not None:
+        report.__dict__["optbench_failure"] = benchmark.failure  # whatever becomes of the report
+    if call.when == "call":
         report.__dict__["optbench"] = list(benchmark.documents)  # xdist sends every attribute along
         # A TestCase of unittest notes a skip instead of raising it, so it got past the hook above.
         if report.skipped and not hasattr(report, "wasxfail") and benchmark.failure is not None:

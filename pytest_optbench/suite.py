@@ -1,7 +1,8 @@
 """The decisions of one pytest run taken together: family-wise error rate, index, exit status, summary.
 
 Documents arrive with the tests' own reports, so nothing changes under xdist. What gates is done in
-``pytest_sessionfinish``; the terminal summary only prints.
+``pytest_sessionfinish``; the terminal summary only prints. Whatever markers, conftest files and other plugins make of
+the reports and of the exit status: a run ends well only when the gate passes for every benchmark that was chosen.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .child.items import uses_benchmark_fixture
+from .child.items import is_benchmark, uses_benchmark_fixture
 from .history.apart import Prepared, add, prepare
 from .history.location import without_secrets
 from .idle_markers import idle_markers
@@ -39,6 +40,14 @@ _NEEDS_A_BASE = (
 )
 
 
+def register(config: pytest.Config, plugin: object, name: str) -> None:
+    """Register ``plugin``, without which the gate would be open; raises `pytest.UsageError` where it is blocked."""
+    if config.pluginmanager.register(plugin, name) is None:
+        raise pytest.UsageError(
+            f"--optbench must not lose the plugin that gates, received -p no:{name}; leave out --optbench instead"
+        )
+
+
 class Suite:
     """A plugin object that lives for one run under ``--optbench``."""
 
@@ -54,6 +63,9 @@ class Suite:
         self._across = False
         self._collected: list[pytest.Item] = []
         self._idle_markers: dict[str, list[str]] = {}
+        self._chosen: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._status = pytest.ExitCode.OK
         xml = config.getoption("xmlpath", None)  # pytest takes it from the folder it starts in
         self._junit = None if xml is None else Path(os.path.expandvars(xml)).expanduser().absolute()
         if settings.history is not None and not config.option.collectonly:
@@ -98,6 +110,13 @@ class Suite:
         whole = not chosen and not self._config.getoption("lf", False)
         self._idle_markers = idle_markers(self._collected, session.items, whole=whole)
         self._collected = []
+        # Whatever is measured in this run; without a base that is what uses the fixture.
+        across = self._settings.base is not None
+        self._chosen = {
+            item.nodeid
+            for item in session.items
+            if (is_benchmark(item) if across else "optbench" in getattr(item, "fixturenames", ()))
+        }
         self._across = any(
             isinstance(i, pytest.Function) and uses_benchmark_fixture(i) for i in session.items
         )
@@ -116,7 +135,13 @@ class Suite:
             item.warn(pytest.PytestWarning(message))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the documents of a test; after a rerun the last ones count."""
+        """Collect the documents of a test and why the gate refuses it; after a rerun the last ones count."""
+        if report.when == "setup":
+            self._refused.pop(report.nodeid, None)
+        if failure := getattr(report, "optbench_failure", None):
+            self._refused[report.nodeid] = str(failure)
+        if report.when == "teardown":
+            self._chosen.discard(report.nodeid)
         for text in getattr(report, "optbench", ()):
             document: Document = json.loads(text)
             self._documents[document["id"]] = document
@@ -137,10 +162,22 @@ class Suite:
                 "Check the selection (-k, -m, paths) and that tests use the optbench fixture"
                 + (_NEEDS_A_BASE if self._across and self._settings.base is None else "")
             )
-        if session.exitstatus == pytest.ExitCode.OK and (self._errors or self._failures):
-            status = pytest.ExitCode.TESTS_FAILED if documents else pytest.ExitCode.USAGE_ERROR
-            session.exitstatus = status
+        if session.exitstatus == pytest.ExitCode.OK:
+            self._errors += self._not_told()
+        if self._errors or self._failures or self._refused:
+            self._status = pytest.ExitCode.TESTS_FAILED if documents else pytest.ExitCode.USAGE_ERROR
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._status
         self._tell_github(documents)
+
+    @pytest.hookimpl(specname="pytest_sessionfinish", wrapper=True, tryfirst=True)
+    def pytest_sessionfinish_last(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Keep the exit status of a gate that does not pass from being lowered by whatever comes later."""
+        try:
+            return (yield)
+        finally:
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = self._status
 
     @pytest.hookimpl(specname="pytest_sessionfinish", trylast=True)
     def pytest_sessionfinish_junit(self, session: pytest.Session) -> None:
@@ -179,6 +216,21 @@ class Suite:
         for message in (*self._failures, *self._errors):
             message = clean(message, self._config.rootpath)
             terminalreporter.write_line(f"optbench: {console_lines(message, encoding)}", red=True)
+
+    def _not_told(self) -> list[str]:
+        """Return what the outcome of a run that would end well does not tell: refusals, and tests that never ran."""
+        found = [
+            f"the gate does not pass for {node_id}, whatever its test was made to report (a marker such as xfail, or a "
+            f"hook); to let it pass set --optbench-gate or the marker's gate: {failure}"
+            for node_id, failure in self._refused.items()
+        ]
+        if self._chosen:
+            some = ", ".join(sorted(self._chosen)[:3]) + (" and others" if len(self._chosen) > 3 else "")
+            found.append(
+                f"every benchmark that was chosen must be run to its end, but {len(self._chosen)} of them had not when "
+                f"the run ended: {some}"
+            )
+        return found
 
     def _judge_family(self, documents: Sequence[Document]) -> None:
         """Apply Holm's correction over the claims of this run; an ACCEPT that does not survive is demoted."""

@@ -15,7 +15,7 @@ from ..marker import description, marker_keys, with_case
 from ..options import OptionError, Settings, benchmark_settings
 from ..private import clean
 from ..store.errors import StoreError
-from ..suite import HELD
+from ..suite import HELD, register
 from .benchmark import Question, Wanted
 from .errors import RevisionError
 from .git import Commit, Repository
@@ -44,7 +44,7 @@ def configure(config: pytest.Config, settings: Settings, fixed: frozenset[str], 
     for name in ("benchmark", "codspeed_benchmark"):  # no plugin may be there to declare them
         config.addinivalue_line("markers", f"{name}: benchmark of pytest-benchmark or pytest-codspeed")
     plugin = Revisions(config, settings, fixed, repository, base, suite)
-    config.pluginmanager.register(plugin, "optbench-revisions")
+    register(config, plugin, "optbench-revisions")
 
 
 class Revisions:
@@ -260,5 +260,7 @@ def _send(item: pytest.Item, outcome: str, message: str, ended: Ended | None = N
         )
         if called and ended is not None:
             report.__dict__["optbench"] = list(ended.documents)
+        if called and outcome == "failed":
+            report.__dict__["optbench_failure"] = message
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
