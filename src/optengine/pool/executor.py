@@ -34,6 +34,7 @@ from optengine.pool.start import (
 from optengine.pool.statistics import PoolStats
 from optengine.pool.supervisor import Supervisor
 from optengine.progress import Progress, ProgressOption
+from optengine.resources import told
 
 OnError = Literal["raise", "return"]
 UNSET: Any = object()
@@ -325,6 +326,9 @@ class PersistentWorkerPool(Executor):
         try:
             blob = function_blob(fn, by_value=False)
         except Exception as error:
+            exhausted = told(error, "sending a function to the workers")  # its import may need a descriptor
+            if exhausted is not None:
+                raise exhausted from error
             message = f"the function must be picklable; got {describe(fn)} ({type(error).__name__}: {error})"
             raise NotPicklable(TaskFailure(-1, "unpicklable", message)) from error
         return {"blob": blob, "chunksize": None if chunksize == "auto" else chunksize, "timeout_s": timeout}
