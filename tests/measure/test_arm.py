@@ -370,7 +370,7 @@ def test_a_forked_child_that_comes_back_is_ended(call, setup):
     """Children that return from an arm leave at once: one process goes on and knows that it happened."""
     source = textwrap.dedent(FORKING).format(call=call, setup=setup, paths=sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "4 True False\n", "")
 
@@ -380,7 +380,7 @@ def test_a_child_that_ends_inside_the_arm_is_fine():
     source = textwrap.dedent(FORKING).format(call="forks", setup=None, paths=sys.path)
     source = source.replace("if child:", "if not child: os._exit(0)\n    else:")
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "4 False False\n", "")
 

@@ -51,7 +51,7 @@ def read_in_child(**environ: str) -> dict:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         env={**clean, **environ},
         check=True,
     )

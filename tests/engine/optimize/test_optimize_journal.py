@@ -314,7 +314,7 @@ def test_reading_a_journal_beside_the_run_keeps_others_out(tmp_path: Path) -> No
             [sys.executable, str(DRIVER), "random", str(journal), "0", str(tmp_path / "history")],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         said.append(second.stderr)

@@ -163,7 +163,7 @@ def test_a_run_wide_input_that_is_never_built_costs_its_users_only(tree: Path, m
     rules = RuleSet()
     rules.shared("wide", scope="run")(zoo.never_builds)
     rules.add("waits", zoo.uses_wide, timeout=0.5)
-    rules.add("good", zoo.good)
+    rules.add("good", zoo.good, timeout=120)
     report = ProcessPoolValidator(tree, rules, mode=mode, max_workers=2, timeout=1).validate()
     assert [one.status for one in report.results] == ["TIMEOUT", "PASS"]
 
