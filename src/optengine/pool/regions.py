@@ -121,9 +121,8 @@ class RegionWriter:
         kept = -(-self._limit // _PAGE)
         if self._mapping is None or self._warm.find(1, kept) < 0:
             return
-        with contextlib.suppress(
-            OSError
-        ):  # a kernel that cannot: the memory stays in use until the worker ends
+        # A kernel that cannot: the memory stays in use until the worker ends.
+        with contextlib.suppress(OSError):
             self._mapping.madvise(mmap.MADV_REMOVE, kept * _PAGE, self._size - kept * _PAGE)
             self._warm[kept:] = bytes(len(self._warm) - kept)
 

@@ -178,9 +178,8 @@ class ServerLauncher:
                 self._forked = multiprocessing.get_context("fork").Process(
                     target=serve_forked, args=(theirs, setup, line), name="optengine-server", daemon=False
                 )
-                make_sure_of_descriptors(
-                    4
-                )  # multiprocessing leaves its first pipe open when the second fails
+                # multiprocessing leaves its first pipe open when the second fails.
+                make_sure_of_descriptors(4)
                 with warnings.catch_warnings():
                     # Libraries' own threads (BLAS) re-initialise themselves after a fork; Python threads were
                     # ruled out.
