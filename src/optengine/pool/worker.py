@@ -20,14 +20,14 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from optengine import cpus
 from optengine.pool import attendant, bootstrap, shared
-from optengine.pool.payload import ATOMS, TEXT, TEXT_ATOM_LIMIT, describe, pack, unpack
+from optengine.pool.faults import CannotTravel, Unloadable, fault, start_fault, trace, unpicklable_result
+from optengine.pool.payload import ATOMS, TEXT, TEXT_ATOM_LIMIT, pack, unpack
 from optengine.pool.protocol import (
     SLOT_BUSY_NS,
     SLOT_MARK,
@@ -50,7 +50,6 @@ from optengine.pool.protocol import (
     mark,
 )
 from optengine.pool.regions import RegionMapper, RegionWriter
-from optengine.resources import told
 
 # Results of short chunks wait this long for company; longer ones are sent at once.
 COALESCE_S = 0.0003
@@ -238,7 +237,7 @@ class Worker:
                     value = function(item)
                 except BaseException as error:  # noqa: BLE001 - a task may raise anything; all of it is reported
                     run.plain = False
-                    keep(_fault(error))
+                    keep(fault(error))
                 else:
                     if type(value) not in atoms:
                         run.plain = False
@@ -264,18 +263,16 @@ class Worker:
             try:
                 function = pickle.loads(function)  # noqa: S301 - pickled by our own parent
             except BaseException as error:  # noqa: BLE001 - importing the function's module may raise anything
-                function = _Unloadable(error)
+                function = Unloadable(error)
             self._functions[call] = function
-        return (
-            function if function is not None else _Unloadable(LookupError(f"call {call} was never defined"))
-        )
+        return function if function is not None else Unloadable(LookupError(f"call {call} was never defined"))
 
     @staticmethod
     def _unpacked(item: Payload, inbox: RegionMapper) -> Any:
         try:
             return unpack(item, inbox)
         except BaseException as error:
-            raise _CannotTravel("the argument could not be rebuilt in the worker", error) from error
+            raise CannotTravel("the argument could not be rebuilt in the worker", error) from error
 
     def _packed(self, value: Any) -> Any:
         if type(value) in TEXT and len(value) <= TEXT_ATOM_LIMIT:
@@ -283,7 +280,7 @@ class Worker:
         try:
             return pack(value, self.outbox, by_value=False, fallback=_by_value)
         except BaseException as error:  # noqa: BLE001 - a reducer may raise anything
-            return Fault("unpicklable", _unpicklable_result(value, error), _trace(error), None)
+            return Fault("unpicklable", unpicklable_result(value, error), trace(error), None)
 
     # ---- results
 
@@ -314,59 +311,6 @@ class Worker:
 _by_value = False
 
 
-class _CannotTravel(Exception):
-    """Wraps the error of an argument that could not be rebuilt."""
-
-    def __init__(self, message: str, error: BaseException) -> None:
-        super().__init__(f"{message}: {type(error).__name__}: {error}")
-
-
-class _Unloadable:
-    """Stands for a function that could not be loaded: fails every task of its call."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __call__(self, _: Any) -> Any:
-        raise _CannotTravel("the function could not be loaded in the worker", self._error) from self._error
-
-
-def _unpicklable_result(value: Any, error: BaseException) -> str:
-    return (
-        f"the result must be picklable; got {describe(value)} ({type(error).__name__}: {error}); "
-        "return plain data instead"
-    )
-
-
-def _trace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error))
-    except Exception as broken:  # noqa: BLE001 - an exception's __str__ may raise
-        return f"{type(error).__name__} (its traceback could not be formatted: {type(broken).__name__})"
-
-
-def _fault(error: BaseException) -> Fault:
-    if isinstance(error, _CannotTravel):
-        return Fault("unpicklable", str(error), _trace(error), None)
-    try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 - an exception's __str__ may raise
-        text = f"<its message could not be read: {type(broken).__name__}>"
-    try:
-        blob = pickle.dumps(error, 5)
-    except BaseException:  # noqa: BLE001 - the text still travels
-        blob = None
-    return Fault(
-        "exception", f"{type(error).__name__}: {text}" if text else type(error).__name__, _trace(error), blob
-    )
-
-
-def _start_fault(error: BaseException) -> Fault:
-    """What keeps a worker from starting, whatever its pool does in it."""
-    reason = told(error, "starting a worker", descriptors=2) or f"{type(error).__name__}: {error}"
-    return Fault("crash", f"a worker could not start: {reason}", _trace(error), None)
-
-
 def run_worker(
     channel: socket.socket, status: int, inbox: int, outbox: int, dump: int, *, inherited: bool
 ) -> None:
@@ -380,7 +324,7 @@ def run_worker(
     try:
         page = memoryview(mmap.mmap(status, mmap.PAGESIZE)).cast("q")
     except (OSError, MemoryError) as error:
-        channel.sendall(encode(SetupFailed(_start_fault(error), bootstrap.main_error)))
+        channel.sendall(encode(SetupFailed(start_fault(error), bootstrap.main_error)))
         attendant.let_go(channel)
         return
     os.close(status)
@@ -391,11 +335,11 @@ def run_worker(
     except (EOFError, OSError):
         channel.close()
         return
-    fault_of = _start_fault
+    fault_of = start_fault
     try:
         cpus.pin(setup.cpus)
         attendant.start(worker)  # the initializer, too, may take longer than the parent lives
-        fault_of = _fault
+        fault_of = fault
         main_error = _set_up(setup, inherited=inherited)
     except BaseException as error:  # noqa: BLE001 - the initializer may raise anything; the parent gets all of it
         worker.leaving = True
