@@ -3,6 +3,8 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pool_tasks as tasks
 import pytest
@@ -96,23 +98,32 @@ def test_a_bad_initializer_stops_at_once(method, no_leftovers, tmp_path):
         assert len(log.read_text()) <= 2
 
 
-@each_method
-def test_an_initializer_that_hangs_is_ended_with_its_stack(method, no_leftovers):
-    """A worker not ready in time is killed; every task fails with the limit and where the initializer hung."""
-    limit = 10.0  # long enough for a busy machine to import everything anew and get there
-    with PersistentWorkerPool(
-        2, start_method=method, initializer=tasks.hanging_initializer, start_timeout=limit
-    ) as pool:
-        results = pool.run_batch(tasks.square, range(5), on_error="return")
-    assert [failure.kind for failure in results] == ["initializer"] * 5
-    assert f"start_timeout={limit:g} s; its initializer has not ended" in results[0].message
-    assert "in hanging_initializer" in results[0].traceback
+def test_the_time_out_of_the_start(no_leftovers):
+    """A worker not ready in time is killed, however it was started; every task fails with the limit and the stack.
 
+    Of a task that takes longer than a start may, it says nothing. All pools run side by side, as each takes the limit.
+    """
+    limit = 10.0  # long enough for a busy machine to import everything anew and get to the initializer
+    with ExitStack() as stack:
 
-def test_a_worker_that_starts_in_time_may_run_for_longer(no_leftovers):
-    """The time-out of the start says nothing about tasks."""
-    with PersistentWorkerPool(1, start_timeout=8.0) as pool:
-        assert pool.run_batch(tasks.sleep_then_return, [9.0]) == [9.0]
+        def opened(method, **options):
+            return stack.enter_context(
+                PersistentWorkerPool(2, start_method=method, start_timeout=limit, **options)
+            )
+
+        # fork comes first: it takes a process without threads.
+        pools = [opened(method, initializer=tasks.hanging_initializer) for method in ("fork", *METHODS)]
+        assert [pool.start_method for pool in pools] == ["fork", "preload", "preload", "forkserver", "spawn"]
+        long = opened("preload").submit(tasks.sleep_then_return, limit + 1)
+        with ThreadPoolExecutor(len(pools)) as threads:
+            batches = threads.map(
+                lambda pool: pool.run_batch(tasks.square, range(5), on_error="return"), pools
+            )
+            for results in batches:
+                assert [failure.kind for failure in results] == ["initializer"] * 5
+                assert f"start_timeout={limit:g} s; its initializer has not ended" in results[0].message
+                assert "in hanging_initializer" in results[0].traceback
+        assert long.result() == limit + 1
 
 
 def test_an_initializer_that_dies_stops_at_once(no_leftovers):
