@@ -111,9 +111,8 @@ def test_the_time_out_of_the_start(no_leftovers):
                 PersistentWorkerPool(2, start_method=method, start_timeout=limit, **options)
             )
 
-        # fork comes first: it takes a process without threads.
-        pools = [opened(method, initializer=tasks.hanging_initializer) for method in ("fork", *METHODS)]
-        assert [pool.start_method for pool in pools] == ["fork", "preload", "preload", "forkserver", "spawn"]
+        pools = [opened(method, initializer=tasks.hanging_initializer) for method in METHODS]
+        assert [pool.start_method for pool in pools] == METHODS
         long = opened("preload").submit(tasks.sleep_then_return, limit + 1)
         with ThreadPoolExecutor(len(pools)) as threads:
             batches = threads.map(
