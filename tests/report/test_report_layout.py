@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -27,13 +26,6 @@ needs_browser = pytest.mark.skipif(
 WIDTHS = (320, 360, 768, 1024, 1280, 1920)
 DOCS = [*several(), *situations()]
 LAYOUT = (Path(__file__).parent / "layout.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
-    """One browser for the tests of this file."""
-    with browser.Browser(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
