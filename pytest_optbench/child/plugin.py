@@ -36,9 +36,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
     """Switch off what acts on a run as a whole, before any plugin is configured."""
     neutralise(config.option)
-    if hasattr(
-        config.option, "basetemp"
-    ):  # or two children, and the user's earlier runs, would get in each other's way
+    # Or two children, and the user's earlier runs, would get in each other's way.
+    if hasattr(config.option, "basetemp"):
         config.option.basetemp = config.stash[CHILD].connection.temp
     unregister_benchmarks(config)
     config.pluginmanager.register(config.stash[CHILD], "optbench-child")

@@ -149,11 +149,8 @@ class _HighWater:
             try:
                 Path("/proc/self/clear_refs").write_text("5")
                 self._before = _status_bytes("VmRSS")
-            except (
-                OSError,
-                ValueError,
-            ):  # a kernel that does not let it be reset: then the samples alone count
-                pass
+            except (OSError, ValueError):
+                pass  # a kernel that does not let it be reset: then the samples alone count
 
     def growth(self) -> int | None:
         """Return bytes from the level when this was made to the highest since; None where unknown."""

@@ -99,9 +99,8 @@ class Side:
         """Return the options that name the root and the configuration the parent's pytest has found."""
         # pytest expands variables in --rootdir, once: the value of this one may hold a dollar sign, a path here not.
         where = ["--rootdir", f"${{{ROOT}}}"]
-        if (
-            invocation.configuration is None
-        ):  # nor one of the base, which need not be where this tree has none
+        # Nor one of the base, which need not be where this tree has none.
+        if invocation.configuration is None:
             return [*where, "-c", os.devnull]
         own = self.place(invocation.configuration, invocation)
         return [*where, "-c", str(own)] if own.exists() else where  # else the base has another one of its own

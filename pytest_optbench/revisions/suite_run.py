@@ -393,8 +393,7 @@ def _first_line(text: str) -> str:
     if not lines:
         return ""
     causes = [line for line in lines[1:] if line.startswith(("E  ", "ERROR: "))]
-    if (
-        "the process ended" in lines[0] and causes
-    ):  # how pytest ended says little, what it said before says why
+    # How pytest ended says little, what it said before says why.
+    if "the process ended" in lines[0] and causes:
         return f"{lines[0]}: {causes[-1].removeprefix('E  ').strip()}"[:300]
     return lines[0][:300]

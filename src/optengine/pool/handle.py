@@ -167,9 +167,8 @@ class WorkerHandle:
             data = self.channel.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return [], False
-        except (
-            OSError
-        ):  # whatever it is, nothing more can be heard: the worker is ended and its tasks sent again
+        except OSError:
+            # Whatever it is, nothing more can be heard: the worker is ended and its tasks sent again.
             return [], True
         if not data:
             return [], True
