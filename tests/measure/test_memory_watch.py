@@ -13,6 +13,7 @@ import time
 from multiprocessing import get_context
 
 import numpy as np
+import psutil
 import pytest
 
 from pytest_optbench.measure import ArmRaised, memory_sampler
@@ -28,6 +29,13 @@ def use_memory(mebibytes: int) -> bytes:
     held = os.urandom(MIB) * mebibytes
     time.sleep(1)
     return held[:1]
+
+
+def kill_watcher() -> None:
+    """Kill the watching process, and no other child: multiprocessing's stay for later tests."""
+    for child in psutil.Process().children():
+        if memory_sampler.__file__ in child.cmdline():
+            child.kill()
 
 
 def test_memory_held_for_a_moment_is_seen():
@@ -89,8 +97,7 @@ def test_an_arm_that_kills_the_watcher_is_not_an_error():
     """When the watching process gives no answer, memory is unknown and the record says so."""
 
     def kill() -> None:
-        for pid in memory_sampler.descendants(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        kill_watcher()
 
     use = measure_memory(Arm("a", kill))
     assert (use.peak_bytes, use.extra_bytes, use.samples) == (None, None, 0)
@@ -126,8 +133,7 @@ def test_the_watching_process_is_started_again_after_a_failure():
         raise ValueError("no")
 
     def kill() -> None:
-        for pid in memory_sampler.descendants(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
+        kill_watcher()
 
     with MemoryWatch() as watch:
         with pytest.raises(ArmRaised):
