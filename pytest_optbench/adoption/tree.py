@@ -52,7 +52,7 @@ def _parents() -> dict[int, int]:
                 children = [int(child) for child in read(f"/proc/{parent}/task/{task}/children").split()]
                 found.update(dict.fromkeys(children, parent))
                 pending += children
-        except OSError:
+        except OSError:  # it ended meanwhile
             continue
     return found
 
@@ -75,7 +75,7 @@ def alive(pid: int) -> bool:
     """Return whether a process still runs: one that ended stays in the lists until its parent asks."""
     try:
         return read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
+    except OSError:  # gone
         return False
 
 
@@ -99,5 +99,5 @@ def _reap() -> None:
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
-    except ChildProcessError:
+    except ChildProcessError:  # none is left
         pass

@@ -31,9 +31,8 @@ FORMAT = "optengine/journal"
 VERSION = 1
 _START = f'{{"format": "{FORMAT}", "version": '.encode()
 _SYNC_EVERY_S = 1.0
-_OPEN: dict[
-    str, int
-] = {}  # descriptors by path: closing any other descriptor of the file would undo the lock
+# Descriptors by path: closing any other descriptor of the file would undo the lock.
+_OPEN: dict[str, int] = {}
 
 
 class Journal:

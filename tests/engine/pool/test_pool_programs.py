@@ -20,15 +20,21 @@ each_method = pytest.mark.parametrize("method", METHODS)
 
 def run_script(code, *arguments, timeout=240):
     """Standard output of a Python script given as text on the command line's ``-c``."""
+    status, out, err = outcome(code, *arguments, options=("-W", "error"), timeout=timeout)
+    assert status == 0, err
+    return out
+
+
+def outcome(code, *arguments, options=(), timeout=240):
+    """Exit status, standard output and error stream of such a script."""
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments],
+        [sys.executable, *options, "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return result.returncode, result.stdout, result.stderr
 
 
 SCRIPT = """
@@ -155,14 +161,7 @@ def test_a_forgotten_pool_ends_with_the_program_in_silence(method):
         use()
     """
     for _ in range(3):
-        result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert (result.returncode, result.stdout, result.stderr) == (0, "2\n", "")
+        assert outcome(code) == (0, "2\n", "")
 
 
 def test_a_forked_server_is_no_child_for_multiprocessing_to_join():
@@ -197,14 +196,7 @@ def test_a_program_that_takes_every_exit_status_loses_nothing(method, reaper):
                 (failure,) = pool.run_batch(os._exit, [3], on_error="return")
                 print(failure.kind, pool.run_batch(abs, [-2]))
     """
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "crash [2]\n" * 3, "")
+    assert outcome(code) == (0, "crash [2]\n" * 3, "")
 
 
 def test_an_interrupt_while_a_pool_ends_kills_its_tasks(tmp_path):
